@@ -1,0 +1,174 @@
+// Package results is the run file: what a run measured, in a form that is complete enough to make every report from it
+// and to run it again. It is the only thing that measuring and reporting share.
+//
+// It does not measure, judge or format anything.
+package results
+
+import "time"
+
+// Format names the version of the run file that this package writes.
+const Format = "raftbench-run/1"
+
+// Header is the first record of a run file: what was asked for and where it ran.
+type Header struct {
+	Format   string            `json:"format"`
+	Job      string            `json:"job"` // "matrix", later "lab2b", ...
+	Tag      string            `json:"tag"`
+	Started  time.Time         `json:"started"`
+	Args     []string          `json:"args"`          // the command line that asked for it
+	Again    string            `json:"again"`         // a command line that names every setting
+	Seed     uint64            `json:"seed"`          //
+	Clock    string            `json:"clock"`         // "wall" or "virtual"
+	Repeat   int               `json:"repeat"`        // trials per cell
+	Baseline string            `json:"baseline"`      // the strategy that ratios refer to
+	Settings map[string]string `json:"settings"`      // what holds for every cell: heartbeat, election timeout, warm-up, ...
+	Versions map[string]string `json:"versions"`      // raftbench, go, and each library that is in the measured path
+	Machine  map[string]string `json:"machine"`       // cpu, cores, GOMAXPROCS, os, kernel, tcp congestion control, ...
+	Cells    []Cell            `json:"cells"`         //
+	Floors   map[string]int64  `json:"floors_p50_ns"` // per transport: bare fan-out round trip of the same frames, if measured
+}
+
+// Cell is one combination of the matrix's axes.
+type Cell struct {
+	ID           int               `json:"id"`
+	Engine       string            `json:"engine"`
+	Strategy     string            `json:"strategy"` // its name, or its full text if it has none
+	Choices      map[string]string `json:"choices"`  // backup, send, commit, announce, apply
+	Transport    string            `json:"transport"`
+	Scenario     string            `json:"scenario"`
+	Nodes        int               `json:"nodes"`
+	PayloadBytes int               `json:"payload_bytes"`
+	Clients      int               `json:"clients,omitempty"`      // closed loop
+	RatePerSec   float64           `json:"rate_per_sec,omitempty"` // open loop: offered
+	Params       map[string]string `json:"params,omitempty"`       // of the scenario: diverge-terms, lag-entries, ...
+}
+
+// Status says what became of a trial.
+type Status string
+
+const (
+	OK           Status = "ok"
+	Invalid      Status = "invalid"      // an identity or an invariant broke: no number of it may be shown
+	Failed       Status = "error"        // it could not be run to its end
+	Interrupted  Status = "interrupted"  // the user stopped it: its numbers are partial and are not reported
+	Inconclusive Status = "inconclusive" // it ran, but a check on it did not finish
+)
+
+// Counts is where every proposal of a trial went: Proposed = Committed + Failed + Unknown.
+type Counts struct {
+	Proposed  uint64 `json:"proposed"`
+	Committed uint64 `json:"committed"`
+	Failed    uint64 `json:"failed"`  // surely not in the log
+	Unknown   uint64 `json:"unknown"` // cut off by a crash or by the end of the trial
+}
+
+// Trial is one measured run of one cell.
+type Trial struct {
+	Cell     int           `json:"cell"`
+	Repeat   int           `json:"repeat"` // 0 is the first trial of its cell
+	Order    int           `json:"order"`  // position in the shuffled run
+	Started  time.Time     `json:"started"`
+	Status   Status        `json:"status"`
+	Reason   string        `json:"reason,omitempty"` // one line, for every status but OK
+	Warnings []string      `json:"warnings,omitempty"`
+	Measured time.Duration `json:"measured_ns"` // the span that throughput refers to, without warm-up
+
+	// Counts is of the whole trial, with warm-up and the parts before and after the measured span; Window counts the
+	// proposals that were due in the measured span, and Latency holds exactly those of them that were committed.
+	Counts Counts `json:"counts"`
+	Window Counts `json:"window"`
+
+	// Latency is from the moment a proposal was due to the leader's answer. Stages splits it; keys are the constants
+	// Stage*. Histograms record nanoseconds.
+	Latency *Histogram            `json:"latency,omitempty"`
+	Stages  map[string]*Histogram `json:"stages,omitempty"`
+
+	ThroughputPerSec float64 `json:"throughput_per_sec"` // commits in the measured span
+
+	Cost     *Cost     `json:"cost,omitempty"`
+	CatchUp  *CatchUp  `json:"catch_up,omitempty"`
+	Failover *Failover `json:"failover,omitempty"`
+
+	LogDigest string `json:"log_digest,omitempty"` // of the committed log, equal on all replicas
+}
+
+// The stages of a proposal's way, in order. Those before StageApplied add up to the latency.
+const (
+	StageQueue    = "queue"    // due until appended to the leader's log
+	StageSend     = "send"     // appended until sent to a quorum: the Send gate
+	StageAck      = "ack"      // sent until acknowledged by a quorum: network, disk and the followers' work
+	StageCommit   = "commit"   // acknowledged until committed: the Commit gate
+	StageApply    = "apply"    // committed until applied and answered: the Apply gate
+	StageAnnounce = "announce" // committed until a quorum's followers know it: the Announce gate; beside the latency
+	StageAll      = "all"      // due until applied on all replicas that are up; beside the latency
+)
+
+// LatencyStages lists the stages that add up to the latency, in order; BesideStages those that run beside it.
+var (
+	LatencyStages = []string{StageQueue, StageSend, StageAck, StageCommit, StageApply}
+	BesideStages  = []string{StageAnnounce, StageAll}
+)
+
+// Cost is what the measured span of a trial took, of all replicas together. A divisor of zero commits is left to the
+// reader.
+type Cost struct {
+	Commits        uint64        `json:"commits"`
+	Messages       uint64        `json:"messages"`        // all of Raft's messages, requests and replies
+	AppendEntries  uint64        `json:"append_entries"`  // requests only, with or without entries
+	EntriesSent    uint64        `json:"entries_sent"`    // entries within them, counted per follower
+	Bytes          uint64        `json:"bytes"`           // of whole frames
+	Writes         uint64        `json:"writes"`          // calls that handed bytes to a connection
+	Dropped        uint64        `json:"dropped"`         // frames that a transport dropped, for any reason
+	Elections      uint64        `json:"elections"`       //
+	Rejections     uint64        `json:"rejections"`      //
+	CPU            time.Duration `json:"cpu_ns"`          // of the whole process; 0 in virtual time
+	Allocations    uint64        `json:"allocations"`     // of the whole process; 0 in virtual time
+	AllocatedBytes uint64        `json:"allocated_bytes"` //
+}
+
+// CatchUp is how one follower got the leader's log, from the moment its links were healed. The phases add up to Total.
+type CatchUp struct {
+	Follower int           `json:"follower"`
+	Entries  uint64        `json:"entries"`     // that it lacked at that moment
+	Conflict uint64        `json:"conflict"`    // entries of its log that had to go
+	Total    time.Duration `json:"total_ns"`    //
+	Detect   time.Duration `json:"detect_ns"`   // healed until the first AppendEntries to it was sent
+	Probe    time.Duration `json:"probe_ns"`    // until the leader knew where the logs agree
+	Transfer time.Duration `json:"transfer_ns"` // until the last missing entry was acknowledged
+	Learn    time.Duration `json:"learn_ns"`    // until its commitIndex reached that entry
+	Apply    time.Duration `json:"apply_ns"`    // until it had applied that entry
+
+	Rejections  uint64 `json:"rejections"`
+	ProbeRounds uint64 `json:"probe_rounds"` // AppendEntries sent while the place of agreement was not known
+	Messages    uint64 `json:"messages"`     // AppendEntries to it, and its replies
+	Bytes       uint64 `json:"bytes"`        //
+	TwiceBytes  uint64 `json:"twice_bytes"`  // of entries that were sent to it more than once
+
+	// Foreground latency before the follower was healed and while it caught up; nil without foreground load.
+	Before *Histogram `json:"before,omitempty"`
+	During *Histogram `json:"during,omitempty"`
+}
+
+// Failover is what the crash of a leader under load cost.
+type Failover struct {
+	Detect     time.Duration `json:"detect_ns"`     // crash until the first candidate
+	Elect      time.Duration `json:"elect_ns"`      // until a new leader
+	FirstWrite time.Duration `json:"first_ns"`      // until the first commit of a proposal made after the crash
+	Leaderless time.Duration `json:"leaderless_ns"` // crash until a new leader: Detect + Elect
+	Elections  uint64        `json:"elections"`     // terms that were tried
+}
+
+// End is the last record of a run that came to its end, by itself or interrupted.
+type End struct {
+	Finished    time.Time `json:"finished"`
+	Interrupted bool      `json:"interrupted"`
+	Trials      int       `json:"trials"`
+}
+
+// Run is a run file in memory.
+type Run struct {
+	Header   Header
+	Trials   []Trial
+	Warnings []string
+	End      *End // nil if the file stops before its end marker: the run crashed or is still going on
+}
