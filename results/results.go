@@ -162,7 +162,7 @@ type Failover struct {
 type End struct {
 	Finished    time.Time `json:"finished"`
 	Interrupted bool      `json:"interrupted"`
-	Trials      int       `json:"trials"`
+	Trials      int       `json:"trials"` // trial records in the file, whatever their status
 }
 
 // Run is a run file in memory.
