@@ -1,0 +1,100 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Config describes one replica. The zero value of a limit means its default.
+type Config struct {
+	ID       ID
+	Voters   []ID // the whole group, this replica among them; at most 64
+	Strategy Strategy
+
+	Heartbeat       time.Duration // the leader's period, above 0
+	ElectionTimeout time.Duration // a follower waits this long to twice as long, drawn anew each time; above Heartbeat
+	Seed            uint64        // of this replica's timeouts and phase; mixed with ID, so a group may share one
+
+	PreVote     bool // ask before raising the term (thesis, section 9.6)
+	CheckQuorum bool // a leader that a quorum does not answer steps down, and followers of a live leader refuse votes (thesis, section 6.2 and 4.2.3)
+	NoOp        bool // a new leader appends an empty entry, so that entries of earlier terms commit at once (paper, section 8)
+
+	Events bool // fill Output.Events
+
+	MaxAppendBytes      int // of entries in one AppendEntries (one entry is always sent); default 256 KiB
+	MaxInFlight         int // unanswered AppendEntries with entries per follower; default 128
+	MaxEntryBytes       int // of one entry's data; default 8 MiB
+	MaxUncommittedBytes int // of appended entries that are not committed: more are refused with ErrBusy; default 256 MiB
+	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; default 4096
+}
+
+// Limits and defaults of Config.
+const (
+	MaxVoters                  = 64
+	DefaultMaxAppendBytes      = 256 << 10
+	DefaultMaxInFlight         = 128
+	DefaultMaxEntryBytes       = 8 << 20
+	DefaultMaxUncommittedBytes = 256 << 20
+	DefaultMaxHeld             = 4096
+)
+
+// Saved is what a replica's storage held when it was started: the zero value for a fresh replica.
+type Saved struct {
+	Term uint64
+	Vote ID
+	// Log is what was saved of the log. The core copies it. nil means an empty log that begins at 1.
+	Log *Log
+	// Applied is the last index that the state machine already has, if that survives by itself. Application goes on
+	// after it, or after the log's beginning if that is later.
+	Applied uint64
+}
+
+// ErrConfig is wrapped by the errors of New.
+var ErrConfig = errors.New("raft: configuration")
+
+func (c *Config) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+	}
+	s := c.Strategy
+	switch {
+	case c.ID == 0:
+		return bad("ID is 0, want 1 or more")
+	case !slices.Contains(c.Voters, c.ID):
+		return bad("ID %d is not among Voters %v", c.ID, c.Voters)
+	case len(c.Voters) > MaxVoters:
+		return bad("%d Voters, at most %d", len(c.Voters), MaxVoters)
+	case s.Backup == nil || s.Send == nil || s.Commit == nil || s.Announce == nil || s.Apply == nil:
+		return bad("Strategy %q lacks a choice: Backup, Send, Commit, Announce and Apply are all needed", s.Name)
+	case c.Heartbeat <= 0:
+		return bad("Heartbeat is %v, want above 0", c.Heartbeat)
+	case c.ElectionTimeout <= c.Heartbeat:
+		return bad("ElectionTimeout is %v, want above the Heartbeat of %v", c.ElectionTimeout, c.Heartbeat)
+	}
+	for i, id := range c.Voters {
+		if id == 0 || slices.Contains(c.Voters[:i], id) {
+			return bad("Voters %v: ID %d is 0 or there twice", c.Voters, id)
+		}
+	}
+	for _, limit := range []struct {
+		name    string
+		value   *int
+		initial int
+	}{
+		{"MaxAppendBytes", &c.MaxAppendBytes, DefaultMaxAppendBytes},
+		{"MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight},
+		{"MaxEntryBytes", &c.MaxEntryBytes, DefaultMaxEntryBytes},
+		{"MaxUncommittedBytes", &c.MaxUncommittedBytes, DefaultMaxUncommittedBytes},
+		{"MaxHeld", &c.MaxHeld, DefaultMaxHeld},
+	} {
+		if *limit.value < 0 {
+			return bad("%s is %d, want 1 or more, or 0 for %d", limit.name, *limit.value, limit.initial)
+		}
+		if *limit.value == 0 {
+			*limit.value = limit.initial
+		}
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package raft
+
+import "time"
+
+// The leader's side of replication: what it knows of each follower, and the AppendEntries it sends. When it sends is
+// decided in gates.go.
+
+// progress is what a leader knows of one follower.
+//
+// While probing, the place where the logs agree is not known: one AppendEntries without entries is out at a time
+// (thesis, section 10.2.1: "the leader can send AppendEntries with no entries (like heartbeats) to save bandwidth"),
+// and each rejection is a step of the Backup's search. After that, next runs ahead of match: entries are sent before
+// earlier ones are acknowledged.
+type progress struct {
+	id          ID
+	match, next uint64
+	probing     bool
+	probeDue    bool // a probe waits at the Send gate
+	rounds      int  // rejections in this search
+
+	flights []flight // unanswered AppendEntries that carried entries or were probes, in order of sending
+	stalled bool     // one of them went unanswered for too long: one at a time, with heartbeats, until an answer comes
+	losses  int      // how often that happened since the last answer
+	rtt     time.Duration
+
+	since Time   // when the oldest unsent entry, or the probe, began to wait at the Send gate
+	sent  uint64 // highest index ever sent in this term
+
+	told      uint64 // the commitIndex it was last sent, as far as it can use it
+	tellSince Time   // when news of the commitIndex began to wait at the Announce gate; 0 if there is none
+	commit    uint64 // its own commitIndex, as last answered
+
+	active bool // it has answered since the last look of checkQuorum
+}
+
+// flight is one unanswered AppendEntries.
+type flight struct {
+	seq   uint64
+	first uint64 // first entry it carried; last+1 in a probe
+	last  uint64 // last entry it carried, or the index that it probed
+	at    Time
+}
+
+func (n *Node) becomeLeader() {
+	n.role, n.lead = Leader, n.cfg.ID
+	n.beat, n.beatAt = true, n.nextBeat()
+	n.quorumAt = n.now.Add(n.cfg.ElectionTimeout)
+	n.quorumIndex, n.quorumSince, n.sentQuorum = 0, 0, 0
+	last := n.log.Last()
+	for i := range n.peers {
+		p := &n.peers[i]
+		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true, flights: p.flights[:0]}
+		if last == 0 {
+			p.probing, p.probeDue = false, false // empty logs agree
+		}
+	}
+	n.roleEvent()
+	if n.cfg.NoOp {
+		n.appendOwn(nil)
+	}
+}
+
+// nextBeat returns the first moment after now that lies on this node's grid of heartbeats.
+func (n *Node) nextBeat() Time {
+	return n.now.Add(n.cfg.Heartbeat - offGrid(n.now, n.phase, n.cfg.Heartbeat))
+}
+
+// offGrid returns how long ago the last moment t with (t-phase)%period == 0 was.
+func offGrid(now Time, phase, period time.Duration) time.Duration {
+	d := (time.Duration(now) - phase) % period
+	if d < 0 {
+		d += period
+	}
+	return d
+}
+
+func (n *Node) appendOwn(data []byte) {
+	last := n.log.Last()
+	for i := range n.peers {
+		if p := &n.peers[i]; !p.probing && p.next == last+1 {
+			p.since = n.now
+		}
+	}
+	n.log.Append(n.term, data)
+	if k := len(n.events); k > 0 && n.events[k-1].Kind == EventAppended {
+		n.events[k-1].Index++ // one event for what is proposed together
+		n.events[k-1].Count++
+		return
+	}
+	n.event(Event{Kind: EventAppended, Index: last + 1, Count: 1, Term: n.term})
+}
+
+// Reachable tells that messages can travel to a peer again, after a connection was made. A leader forgets what was in
+// flight, and sends at once if its Send gate lets it; a candidate asks again.
+func (n *Node) Reachable(now Time, id ID) {
+	n.advance(now)
+	p := n.peer(id)
+	switch {
+	case p == nil:
+	case n.role == Leader:
+		p.restart(n.now)
+		p.told = 0
+	case n.role == Candidate || n.role == PreCandidate:
+		n.requestVote(id)
+	}
+}
+
+// restart gives up what is in flight and begins again after the last entry known to agree, or with a probe.
+func (p *progress) restart(now Time) {
+	p.flights = p.flights[:0]
+	p.stalled = false
+	p.since = now
+	if p.probing {
+		p.probeDue = true
+	} else {
+		p.next = p.match + 1
+	}
+}
+
+func (n *Node) stepAppendEntriesReply(m *Message) {
+	if n.role != Leader || m.Term != n.term {
+		return
+	}
+	p := n.peer(m.From)
+	p.active = true
+	f, known := p.answered(m.Seq)
+	if known {
+		n.measureRTT(p, f)
+		p.losses = 0
+	}
+	if m.Success {
+		n.accepted(p, m, known)
+	} else if known {
+		n.rejected(p, m)
+	} else {
+		n.event(Event{Kind: EventStale, Peer: p.id, Prev: m.PrevLogIndex})
+	}
+}
+
+// answered takes the flight with this number out of those that are unanswered.
+func (p *progress) answered(seq uint64) (flight, bool) {
+	for i, f := range p.flights {
+		if f.seq == seq {
+			p.flights = p.flights[:i+copy(p.flights[i:], p.flights[i+1:])]
+			return f, true
+		}
+	}
+	return flight{}, false
+}
+
+func (n *Node) measureRTT(p *progress, f flight) {
+	d := n.now.Sub(f.at)
+	if p.rtt == 0 {
+		p.rtt = d
+	} else {
+		p.rtt += (d - p.rtt) / 8
+	}
+}
+
+func (n *Node) accepted(p *progress, m *Message, known bool) {
+	found := p.probing && known
+	if m.Match > p.match || found {
+		p.match = max(p.match, min(m.Match, n.log.Last()))
+		p.landed()
+		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: found})
+	}
+	p.commit = max(p.commit, m.Commit)
+	switch {
+	case found:
+		p.probing, p.rounds = false, 0
+		p.restart(n.now)
+	case p.stalled:
+		// It answers again. Whatever else was in flight is taken for lost.
+		if !p.probing {
+			p.restart(n.now)
+		}
+		p.stalled = false
+	}
+}
+
+// landed drops the flights whose entries are all acknowledged: the answers to them were lost or are still to come.
+func (p *progress) landed() {
+	if p.probing {
+		return
+	}
+	done := 0
+	for done < len(p.flights) && p.flights[done].last <= p.match {
+		done++
+	}
+	p.flights = p.flights[:copy(p.flights, p.flights[done:])]
+}
+
+func (n *Node) rejected(p *progress, m *Message) {
+	if !p.probing {
+		// What it has acknowledged it still has, so nothing has to be searched: messages before this one were lost.
+		p.restart(n.now)
+		n.event(Event{Kind: EventRejected, Peer: p.id, Prev: m.PrevLogIndex, Index: p.next})
+		return
+	}
+	p.rounds++
+	next := n.cfg.Strategy.Backup.Next(n.log, Reject{
+		PrevLogIndex: m.PrevLogIndex, PrevLogTerm: n.termAt(m.PrevLogIndex), Match: p.match, Round: p.rounds,
+		XTerm: m.XTerm, XIndex: m.XIndex, XLen: m.XLen, HintIndex: m.HintIndex, HintTerm: m.HintTerm,
+	})
+	// Never at or above what was just rejected, never below what is known to agree; nor before the log's beginning.
+	p.next = max(min(next, m.PrevLogIndex), p.match+1, n.log.First())
+	n.event(Event{Kind: EventRejected, Peer: p.id, Prev: m.PrevLogIndex, Index: p.next, Probe: true})
+	if p.next == p.match+1 {
+		p.probing, p.rounds = false, 0 // nothing left to find out
+		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: true})
+	}
+	p.restart(n.now)
+	// The log begins after the place of agreement: only a snapshot could help, so ask no oftener than heartbeats go.
+	p.stalled = p.next > m.PrevLogIndex
+}
+
+func (n *Node) termAt(i uint64) uint64 {
+	t, _ := n.log.Term(i)
+	return t
+}
+
+// moveQuorum finds the highest index that a quorum holds durably and that this leader may commit by counting: only
+// entries of its own term (paper, section 5.4.2).
+func (n *Node) moveQuorum() {
+	q := n.quorumOf(n.durable, func(p *progress) uint64 { return p.match })
+	if q <= n.quorumIndex || q <= n.commit || n.termAt(q) != n.term {
+		return
+	}
+	n.quorumIndex = q
+	if n.quorumSince == 0 {
+		n.quorumSince = n.now
+	}
+	n.event(Event{Kind: EventAcked, Index: q, Term: n.term})
+}
+
+// appendTo sends one AppendEntries with as many entries as fit, or the due probe.
+func (n *Node) appendTo(p *progress) {
+	m := Message{Type: AppendEntries, To: p.id, Term: n.term, PrevLogIndex: p.next - 1, PrevLogTerm: n.termAt(p.next - 1)}
+	f := flight{first: p.next, last: p.next - 1, at: n.now}
+	if p.probing {
+		p.probeDue = false
+	} else {
+		m.Entries = n.log.Slice(p.next, n.log.Last(), n.cfg.MaxAppendBytes)
+		f.last = m.Entries.Last()
+		p.next = f.last + 1
+		p.sent = max(p.sent, f.last)
+	}
+	m.Commit = n.commit
+	n.tell(p, min(n.commit, f.last))
+	n.seq++
+	m.Seq, f.seq = n.seq, n.seq
+	p.flights = append(p.flights, f)
+	n.send(m)
+	n.event(Event{Kind: EventSent, Peer: p.id, Prev: m.PrevLogIndex, Index: f.last, Count: m.Entries.Count,
+		Bytes: len(m.Entries.Bytes), Probe: p.probing})
+	if m.Entries.Count > 0 && n.cfg.Events {
+		if q := n.quorumOf(n.log.Last(), func(p *progress) uint64 { return p.sent }); q > n.sentQuorum {
+			n.sentQuorum = q
+			n.event(Event{Kind: EventSentQuorum, Index: q, Term: n.term})
+		}
+	}
+}
+
+// heartbeat sends an AppendEntries without entries that no follower rejects: its previous entry is one that is known to
+// agree, so that it may overtake others, and its commitIndex goes no further.
+func (n *Node) heartbeat(p *progress) {
+	prev := p.match
+	term, ok := n.log.Term(prev)
+	if !ok {
+		prev, term = 0, 0 // compacted away here: the empty log's end matches everywhere
+	}
+	commit := min(n.commit, prev)
+	n.tell(p, commit)
+	n.seq++
+	n.send(Message{Type: AppendEntries, To: p.id, Term: n.term, Seq: n.seq, PrevLogIndex: prev, PrevLogTerm: term, Commit: commit})
+	n.event(Event{Kind: EventSent, Peer: p.id, Prev: prev, Index: prev})
+}
+
+func (n *Node) tell(p *progress, commit uint64) {
+	p.told = max(p.told, commit)
+	if p.told >= n.commit {
+		p.tellSince = 0
+	}
+}
+
+// expire takes a follower's oldest flight for lost when it has been unanswered for half a heartbeat period, or twice the
+// usual round trip if that is longer; twice as long with every loss in a row, since the round trip may be what is
+// underestimated.
+func (n *Node) expire(p *progress) {
+	if len(p.flights) == 0 {
+		return
+	}
+	patience := max(n.cfg.Heartbeat/2, 2*p.rtt) << min(p.losses, 6)
+	if n.now.Sub(p.flights[0].at) >= min(patience, max(n.cfg.ElectionTimeout, 2*p.rtt)) {
+		p.restart(n.now)
+		p.stalled = true
+		p.losses++
+		p.told = 0
+	}
+}

@@ -1,0 +1,282 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Role is what a node is in its term.
+type Role uint8
+
+const (
+	Follower Role = iota
+	PreCandidate
+	Candidate
+	Leader
+)
+
+func (r Role) String() string {
+	return [...]string{"follower", "pre-candidate", "candidate", "leader"}[r]
+}
+
+// Errors of Propose. ErrNotLeader and ErrBusy leave the log as it was.
+var (
+	ErrNotLeader     = errors.New("raft: not the leader")
+	ErrBusy          = errors.New("raft: too many uncommitted bytes")
+	ErrEntryTooLarge = errors.New("raft: entry too large")
+)
+
+// Node is one replica's Raft: a deterministic state machine. Its methods must be called by one goroutine at a time.
+// Each takes the present time, which never goes back: an earlier one is taken for the latest known.
+type Node struct {
+	cfg    Config
+	peers  []progress // the other voters, in order of ID
+	quorum int
+	random *rand.Rand
+	phase  time.Duration
+
+	now  Time
+	role Role
+	term uint64
+	vote ID
+	lead ID // 0 if unknown
+	log  *Log
+
+	commit  uint64
+	applied uint64
+	proven  uint64 // follower: the largest commitIndex the leader told that its messages also proved equal
+
+	// Timers.
+	electionAt Time // not a leader: when it campaigns
+	leaderAt   Time // when a legitimate leader was last heard
+	beatAt     Time // leader: the next heartbeat
+	quorumAt   Time // leader: when it next looks whether a quorum answers
+	gateAt     Time // when the first shut gate opens by itself
+	beat       bool // a heartbeat is due
+
+	// Campaign.
+	votes     map[ID]bool
+	campaign  Message // the RequestVote of the running campaign
+	voteSaved uint64  // the save that makes the own vote durable
+
+	// Storage: see save.go.
+	savedSeq    uint64 // all saves up to this one are durable
+	saveSeq     uint64 // last one handed out
+	hardChanged bool
+	handed      uint64 // last index handed to the storage
+	truncateTo  uint64 // lowest index that the storage must forget from, 0 if none
+	durable     uint64 // last index that is durable and still in the log
+	pending     []pendingSave
+	held        []heldMessage
+
+	// When the work at a gate arrived; its zero value means that there is none.
+	quorumSince, commitSince Time
+	quorumIndex              uint64 // leader: highest index of this term that a quorum holds durably
+	sentQuorum               uint64 // leader: EventSentQuorum was given up to here
+	heardAppend              bool   // follower: AppendEntries arrived since the last Take
+
+	seq     uint64
+	scratch []uint64
+	out     Output
+	outMsgs []Message // collected between two Takes
+	events  []Event
+}
+
+// New starts a replica from what its storage held. Errors wrap ErrConfig.
+func New(now Time, cfg Config, saved Saved) (*Node, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.Voters = slices.Clone(cfg.Voters)
+	slices.Sort(cfg.Voters)
+	n := &Node{
+		cfg:    cfg,
+		quorum: len(cfg.Voters)/2 + 1,
+		random: rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.ID))),
+		now:    now,
+		term:   saved.Term,
+		vote:   saved.Vote,
+		log:    NewLog(1, 0),
+		votes:  map[ID]bool{},
+		gateAt: forever,
+	}
+	n.phase = time.Duration(n.random.Int64N(int64(time.Hour)))
+	for _, id := range cfg.Voters {
+		if id != cfg.ID {
+			n.peers = append(n.peers, progress{id: id})
+		}
+	}
+	if saved.Log != nil {
+		n.log = saved.Log.clone()
+	}
+	if n.log.LastTerm() > n.term {
+		return nil, fmt.Errorf("%w: saved term is %d, but the saved log ends in term %d", ErrConfig, n.term, n.log.LastTerm())
+	}
+	n.handed, n.durable = n.log.Last(), n.log.Last()
+	n.applied = max(n.log.First()-1, min(saved.Applied, n.log.Last()))
+	n.commit, n.proven = n.applied, n.applied
+	n.resetElectionTimer()
+	n.leaderAt = now.Add(-cfg.ElectionTimeout) // nobody has been heard yet
+	return n, nil
+}
+
+func (l *Log) clone() *Log {
+	c := NewLog(l.first, l.runs[0].term)
+	for i := l.first; i <= l.last; {
+		e := l.Slice(i, l.last, segmentBytes)
+		c.AppendEntries(e)
+		i = e.Last() + 1
+	}
+	return c
+}
+
+// Status is a snapshot of a node.
+type Status struct {
+	ID      ID
+	Role    Role
+	Term    uint64
+	Vote    ID
+	Leader  ID // 0 if unknown
+	First   uint64
+	Last    uint64
+	Durable uint64 // last index that is durable
+	Commit  uint64
+	Applied uint64
+}
+
+// Status returns a snapshot of the node.
+func (n *Node) Status() Status {
+	return Status{ID: n.cfg.ID, Role: n.role, Term: n.term, Vote: n.vote, Leader: n.lead, First: n.log.First(),
+		Last: n.log.Last(), Durable: n.durable, Commit: n.commit, Applied: n.applied}
+}
+
+// Log returns the node's log, for reading only and until the next call of a method.
+func (n *Node) Log() *Log { return n.log }
+
+// Propose appends data, which is copied, to the leader's log and returns the index and term that it will have if it
+// is ever committed. ErrNotLeader: ask Status().Leader. ErrBusy: try again when something has been committed.
+// ErrEntryTooLarge: longer than MaxEntryBytes.
+//
+// Several proposals before one Take travel together.
+func (n *Node) Propose(now Time, data []byte) (index, term uint64, err error) {
+	n.advance(now)
+	switch {
+	case n.role != Leader:
+		return 0, 0, ErrNotLeader
+	case len(data) > n.cfg.MaxEntryBytes:
+		return 0, 0, fmt.Errorf("%w: %d bytes, at most %d", ErrEntryTooLarge, len(data), n.cfg.MaxEntryBytes)
+	case n.uncommittedBytes() > uint64(n.cfg.MaxUncommittedBytes):
+		return 0, 0, ErrBusy
+	}
+	n.appendOwn(data)
+	return n.log.Last(), n.term, nil
+}
+
+func (n *Node) uncommittedBytes() uint64 {
+	if n.commit >= n.log.Last() {
+		return 0
+	}
+	return n.log.offset(n.log.Last()+1) - n.log.offset(n.commit+1)
+}
+
+// Step handles a message. Messages from replicas outside the group are ignored.
+func (n *Node) Step(now Time, m *Message) {
+	n.advance(now)
+	if n.peer(m.From) == nil {
+		return
+	}
+	if m.Term > n.term && !n.ignoresTerm(m) {
+		n.becomeFollower(m.Term, 0)
+	}
+	switch m.Type {
+	case AppendEntries:
+		n.stepAppendEntries(m)
+	case AppendEntriesReply:
+		n.stepAppendEntriesReply(m)
+	case RequestVote:
+		n.stepRequestVote(m)
+	case RequestVoteReply:
+		n.stepRequestVoteReply(m)
+	}
+}
+
+// Tick fires the timers that are due. Gates whose wait is over open with the following Take.
+func (n *Node) Tick(now Time) {
+	n.advance(now)
+	if n.role != Leader {
+		if n.now >= n.electionAt {
+			n.startCampaign(n.cfg.PreVote)
+		}
+		return
+	}
+	if n.now >= n.beatAt {
+		n.beat = true
+		n.beatAt = n.nextBeat()
+	}
+	if n.cfg.CheckQuorum && n.now >= n.quorumAt {
+		n.checkQuorum()
+	}
+}
+
+// Deadline returns when Tick next has something to do: a driver that has nothing else to do sleeps until then, calls
+// Tick, and then Take. It is right after Take.
+func (n *Node) Deadline() Time {
+	if n.role != Leader {
+		return min(n.electionAt, n.gateAt)
+	}
+	at := min(n.beatAt, n.gateAt)
+	if n.cfg.CheckQuorum {
+		at = min(at, n.quorumAt)
+	}
+	return at
+}
+
+// Campaign starts an election at once, without asking first.
+func (n *Node) Campaign(now Time) {
+	n.advance(now)
+	if n.role != Leader {
+		n.startCampaign(false)
+	}
+}
+
+// Compact lets the log forget entries up to index i. Only what is applied and durable here may go; the caller makes
+// sure that no other replica still needs it, until snapshots exist.
+func (n *Node) Compact(i uint64) {
+	n.log.Compact(min(i, n.applied, n.durable))
+}
+
+func (n *Node) advance(now Time) { n.now = max(n.now, now) }
+
+func (n *Node) peer(id ID) *progress {
+	for i := range n.peers {
+		if n.peers[i].id == id {
+			return &n.peers[i]
+		}
+	}
+	return nil
+}
+
+// send queues a message that promises nothing which the disk does not hold yet.
+func (n *Node) send(m Message) {
+	m.From = n.cfg.ID
+	n.outMsgs = append(n.outMsgs, m)
+}
+
+func (n *Node) event(e Event) {
+	if n.cfg.Events {
+		n.events = append(n.events, e)
+	}
+}
+
+// quorumOf returns the largest value that a quorum has reached, where own is this node's and of gives the others'.
+func (n *Node) quorumOf(own uint64, of func(*progress) uint64) uint64 {
+	n.scratch = append(n.scratch[:0], own)
+	for i := range n.peers {
+		n.scratch = append(n.scratch, of(&n.peers[i]))
+	}
+	slices.Sort(n.scratch)
+	return n.scratch[len(n.scratch)-n.quorum]
+}
