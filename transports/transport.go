@@ -27,10 +27,12 @@ const (
 // once; for one peer and class one at a time. They must not call Close.
 type Handler interface {
 	// Receive hands over one frame. The bytes are the transport's again when it returns. more says that another frame
-	// of the same peer and class has already been read and follows at once, so that a driver may act once for all.
+	// from the same peer on the same stream has already been read and follows at once, so that a driver may act once
+	// for all. All frames of a connection come between its Up and its Down.
 	Receive(from raft.ID, frame []byte, more bool)
 	// Up says that frames can now travel to the peer: after the handshake of a new connection, or when a cut link is
-	// healed. Down says that they no longer can.
+	// healed, which may be a second time for one connection. While the link is cut a new connection is not told of.
+	// Down says that the connection of the Up before it is lost, not that a link is cut: a cut is silence.
 	Up(peer raft.ID)
 	Down(peer raft.ID)
 }
@@ -43,7 +45,8 @@ type Transport interface {
 	// lower ID dials, again with back-off whenever the connection is lost.
 	Start(peers map[raft.ID]string, h Handler)
 	// Send queues a frame, the concatenation of head and body, which it copies. It never blocks. It returns false if
-	// the frame was dropped, which Stats counts: no connection, the link cut, or the queue full.
+	// the frame was dropped, which Stats counts: no connection, the link cut, the queue full, or the frame larger than
+	// Config.MaxFrameBytes.
 	Send(to raft.ID, class Class, head, body []byte) bool
 	// Flush gives what Send queued to the network. It never blocks on the network.
 	Flush()
@@ -51,8 +54,10 @@ type Transport interface {
 	// counted. The connection stays as it is; frames from the peer still arrive. Healing calls Handler.Up if there
 	// is a connection.
 	SetLink(to raft.ID, up bool)
+	// Stats returns the counts so far.
 	Stats() Stats
-	// Close ends all connections and waits for the endpoint's goroutines. Nothing of the Handler is called after it.
+	// Close ends all connections and waits for the endpoint's goroutines, and so for a Handler that is in one of its
+	// methods. It calls no Down for the connections that it ends. Nothing of the Handler is called after it.
 	Close() error
 }
 
@@ -63,22 +68,34 @@ type Stats struct {
 	DroppedNoConnection           uint64 // frames
 	DroppedCut                    uint64 // frames
 	DroppedQueueFull              uint64 // frames
-	DroppedOnBreak                uint64 // frames that were queued or half written when a connection broke
+	DroppedTooLarge               uint64 // frames
+	DroppedOnBreak                uint64 // frames accepted by Send, but queued or half written when a connection broke
 	Writes                        uint64 // calls that hand bytes to the connection
 	Connects                      uint64 // connections made or accepted, with a completed handshake
-	Refused                       uint64 // connections refused by the handshake
+	Refused                       uint64 // connections refused in the handshake, by this endpoint or by the one it dialled
 }
 
 // Config is one endpoint's configuration. The zero value of a limit means its default.
 type Config struct {
 	Cluster       uint64        // identity of the group; connections of another group are refused
-	Self          raft.ID       //
-	Listen        string        // host:port for sockets, port 0 for any free one; a name for mem
-	MaxFrameBytes int           // the largest frame sent or accepted; default 16 MiB
-	OutboxBytes   int           // the most that is queued for one peer and class; default 64 MiB
+	Self          raft.ID       // this replica; not 0
+	Listen        string        // host:port, port 0 for any free one; mem takes it as a name, with the same meaning of port 0
+	MaxFrameBytes int           // the largest frame sent or accepted; default 16 MiB, at most 1 GiB
+	OutboxBytes   int           // the most that is queued for one stream to one peer; default 64 MiB, at least one largest frame
 	BackoffMin    time.Duration // wait before the second attempt to connect; default 1 ms
 	BackoffMax    time.Duration // the wait doubles up to this; default 100 ms
 	Handshake     time.Duration // the time a handshake may take; default 3 s
+	// IdleTimeout is how long a connection of a transport that has to find out for itself (quic) may show no sign of
+	// life before it counts as lost; default 2 s. Keep-alives go out several times as often, so that a connection
+	// without traffic is not mistaken for a dead peer.
+	IdleTimeout time.Duration
+}
+
+// Warner is implemented by a Transport, or a part of one, that knows of something which distorts what is measured:
+// a socket buffer that the system keeps small, a peer that refuses the handshake.
+type Warner interface {
+	// Warnings returns one line for each.
+	Warnings() []string
 }
 
 // Network is what the replicas of one group share of a transport: a certificate authority made for this group, or the
