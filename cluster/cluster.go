@@ -1,0 +1,188 @@
+// Package cluster says what a scenario sees of a group of replicas, and holds what every kind of group shares: the
+// replica (a raft.Node with its storage, state machine and waiting clients), the stages of a proposal's way and the
+// counters. live runs such a group over sockets on the wall clock, sim in virtual time.
+//
+// It starts no goroutine and reads no clock. It measures nothing: it stamps and reports to an Observer.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/raftbench/raftbench/raft"
+)
+
+// Cluster is a group of replicas under a scenario's control. Its replicas have the IDs 1 to n.
+//
+// Functions that a scenario hands over (a proposal's Done, the steps of At) run on the cluster's own time: on a
+// replica's or a timer's goroutine in live, within the event loop in sim. They must not block and must not call Wait.
+type Cluster interface {
+	// Now returns the time on the cluster's clock.
+	Now() raft.Time
+	// Size returns the number of replicas.
+	Size() int
+
+	// Propose offers a proposal to a replica. It returns at once; what became of it is told through Done.
+	Propose(to raft.ID, p *Proposal)
+	// Campaign makes a replica start an election.
+	Campaign(id raft.ID)
+
+	// Status returns what is known of a replica. It never waits for the replica.
+	Status(id raft.ID) Status
+
+	// Crash stops a replica at once; what its storage had made durable survives. Restart starts it again from there.
+	Crash(id raft.ID)
+	Restart(id raft.ID) error
+	// Pause freezes a replica as a stopped process is frozen: it handles nothing and no timer fires, while its
+	// connections stay. Resume lets it go on.
+	Pause(id raft.ID)
+	Resume(id raft.ID)
+	// Cut drops everything that from sends to to, until Heal. The other direction is a link of its own.
+	Cut(from, to raft.ID)
+	Heal(from, to raft.ID)
+
+	// At calls step at the time t, or as soon as possible after it, and again at the time that it returns, until that
+	// is 0 or the cluster is closed.
+	At(t raft.Time, step func(now raft.Time) (next raft.Time))
+	// Wait returns nil as soon as cond holds, which it looks at whenever something has happened, ErrTimeout if that
+	// takes longer than the timeout, or the context's error. In virtual time nothing happens except during Wait.
+	Wait(ctx context.Context, timeout time.Duration, cond func() bool) error
+
+	// Counters returns what all replicas have done since the start, those of crashed ones included.
+	Counters() Counters
+	// Close ends everything. Proposals that are still waiting become Unknown.
+	Close() error
+}
+
+// ErrTimeout is returned by Wait.
+var ErrTimeout = errors.New("timed out")
+
+// Config describes a group, however it is run.
+type Config struct {
+	Replicas        int
+	Strategy        raft.Strategy
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+	PreVote         bool
+	CheckQuorum     bool
+	NoOp            bool
+	Seed            uint64
+
+	MaxAppendBytes int // see raft.Config; 0 means its default, as for the next two
+	MaxInFlight    int
+	MaxEntryBytes  int
+
+	// Retain is how many entries that every replica has applied are kept before memory is used again; 0 keeps all.
+	Retain uint64
+	// Boot gives replicas a saved state to start from; those that are not in it start empty.
+	Boot map[raft.ID]Boot
+	// Observer is told what happens; nil for nobody. Without one, proposals carry no stages.
+	Observer Observer
+}
+
+// Boot is a replica's saved state at the start.
+type Boot struct {
+	Term    uint64
+	Vote    raft.ID
+	Entries []raft.Entry // from index 1, without gaps; their Index need not be set
+}
+
+// Observer watches a group. Its methods are called by each replica in turn, for different replicas perhaps at the same
+// time, on the path that is measured: they must be quick and must not keep what they are given.
+type Observer interface {
+	// Events tells what happened in a replica's core.
+	Events(now raft.Time, id raft.ID, events []raft.Event)
+	// Applied gives the entries that a replica applies, in order. A replica that was restarted may apply again what it
+	// had applied before it crashed.
+	Applied(now raft.Time, id raft.ID, entries raft.Entries)
+}
+
+// Outcome is what became of a proposal.
+type Outcome uint8
+
+const (
+	Pending   Outcome = iota
+	Committed         // it is committed and applied by the replica that it was offered to
+	Refused           // the replica did not append it: see Err. It may be offered again
+	Failed            // another entry was committed in its place
+	Unknown           // the replica crashed or the cluster was closed before its fate was known
+)
+
+func (o Outcome) String() string {
+	return [...]string{"pending", "committed", "refused", "failed", "unknown"}[o]
+}
+
+// ErrDown is the Err of a proposal that was offered to a crashed replica.
+var ErrDown = errors.New("replica is down")
+
+// Proposal is one client's request. The caller owns it, and may use it again once Done has been called; between
+// Propose and Done it belongs to the cluster.
+type Proposal struct {
+	Data []byte          // at most raft.Config.MaxEntryBytes
+	Due  raft.Time       // when it should have been made: latency counts from here
+	Done func(*Proposal) // called once for each Propose
+	// Accepted, if not nil, is called when Replica has appended it, before Done; Index and Term are set.
+	Accepted func(*Proposal)
+
+	Outcome     Outcome
+	Err         error // Refused: raft.ErrNotLeader, raft.ErrBusy, raft.ErrEntryTooLarge or ErrDown
+	Replica     raft.ID
+	Index, Term uint64
+	Stages      Stages
+}
+
+// Stages are the moments of a proposal's way through its leader. Those in between are 0 if the leader changed on the
+// way, or if nobody observes.
+type Stages struct {
+	Appended  raft.Time // to the leader's log
+	Sent      raft.Time // to enough followers for a quorum
+	Acked     raft.Time // a quorum holds it durably
+	Committed raft.Time // commitIndex has reached it
+	Applied   raft.Time // applied, and the client answered
+}
+
+// Status is what is known of a replica.
+type Status struct {
+	raft.Status
+	Up     bool   // neither crashed nor closed
+	Digest uint64 // of all entries applied so far, in order: equal for equal logs
+}
+
+// Counters count since the start of a group.
+type Counters struct {
+	Messages      uint64 // sent, of all types
+	AppendEntries uint64 // sent, with or without entries
+	EntriesSent   uint64 // in AppendEntries, for each follower
+	Bytes         uint64 // of whole frames sent
+	Elections     uint64 // campaigns begun, polls not counted
+	Rejections    uint64 // AppendEntries rejected by followers, as seen by leaders
+	Dropped       uint64 // frames that the transport dropped, for any reason
+	Writes        uint64 // calls that handed bytes to a connection
+}
+
+// Add adds other to c.
+func (c *Counters) Add(other Counters) {
+	c.Messages += other.Messages
+	c.AppendEntries += other.AppendEntries
+	c.EntriesSent += other.EntriesSent
+	c.Bytes += other.Bytes
+	c.Elections += other.Elections
+	c.Rejections += other.Rejections
+	c.Dropped += other.Dropped
+	c.Writes += other.Writes
+}
+
+// Sub returns c less an earlier reading.
+func (c Counters) Sub(earlier Counters) Counters {
+	return Counters{
+		Messages:      c.Messages - earlier.Messages,
+		AppendEntries: c.AppendEntries - earlier.AppendEntries,
+		EntriesSent:   c.EntriesSent - earlier.EntriesSent,
+		Bytes:         c.Bytes - earlier.Bytes,
+		Elections:     c.Elections - earlier.Elections,
+		Rejections:    c.Rejections - earlier.Rejections,
+		Dropped:       c.Dropped - earlier.Dropped,
+		Writes:        c.Writes - earlier.Writes,
+	}
+}

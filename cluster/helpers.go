@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/raftbench/raftbench/raft"
+)
+
+// Leader returns the leader of the highest term among the replicas that are up, 0 if there is none.
+func Leader(c Cluster) raft.ID {
+	var leader raft.ID
+	var term uint64
+	for id := raft.ID(1); id <= raft.ID(c.Size()); id++ {
+		if s := c.Status(id); s.Up && s.Role == raft.Leader && s.Term > term {
+			leader, term = id, s.Term
+		}
+	}
+	return leader
+}
+
+// WaitLeader waits until there is a leader that at least a majority of all replicas follows in its term, and returns
+// it. Errors are those of Wait.
+func WaitLeader(ctx context.Context, c Cluster, timeout time.Duration) (raft.ID, error) {
+	var leader raft.ID
+	err := c.Wait(ctx, timeout, func() bool {
+		if leader = Leader(c); leader == 0 {
+			return false
+		}
+		term, following := c.Status(leader).Term, 0
+		for id := raft.ID(1); id <= raft.ID(c.Size()); id++ {
+			if s := c.Status(id); s.Up && s.Term == term && s.Leader == leader {
+				following++
+			}
+		}
+		return following > c.Size()/2
+	})
+	return leader, err
+}
+
+// Isolate cuts all links of a replica, both ways.
+func Isolate(c Cluster, id raft.ID) {
+	for other := raft.ID(1); other <= raft.ID(c.Size()); other++ {
+		if other != id {
+			c.Cut(other, id)
+			c.Cut(id, other)
+		}
+	}
+}
+
+// Rejoin heals all links of a replica: first those that lead away from it, so that the answer to what the others send
+// at once finds its way.
+func Rejoin(c Cluster, id raft.ID) {
+	for other := raft.ID(1); other <= raft.ID(c.Size()); other++ {
+		if other != id {
+			c.Heal(id, other)
+		}
+	}
+	for other := raft.ID(1); other <= raft.ID(c.Size()); other++ {
+		if other != id {
+			c.Heal(other, id)
+		}
+	}
+}
+
+// Sleep lets the cluster run for a while.
+func Sleep(ctx context.Context, c Cluster, d time.Duration) error {
+	until := c.Now().Add(d)
+	err := c.Wait(ctx, d, func() bool { return c.Now() >= until })
+	if errors.Is(err, ErrTimeout) {
+		return nil
+	}
+	return err
+}

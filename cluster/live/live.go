@@ -1,0 +1,264 @@
+// Package live runs a group of replicas in this process on the wall clock, each with an endpoint of a transport of its
+// own, over loopback sockets.
+//
+// Whoever brings something does the work: the goroutine that has read a message, made a proposal or waited for a timer
+// takes the replica's lock, hands it to the core, carries out what the core wants, and writes to the sockets itself if
+// the transport can do that without blocking. There is no goroutine that everything has to pass through. Proposals that
+// arrive meanwhile gather in a queue, which the holder of the lock takes as a whole before it lets go: batches form by
+// themselves under load, alike for all strategies, and cost nothing without it.
+//
+// It does not emulate networks beyond cutting links, and its disks are memory.
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
+)
+
+// Config describes a live group.
+type Config struct {
+	cluster.Config
+	Transport transports.Kind
+	// Host is the address that replicas listen on, for transports that use sockets; default 127.0.0.1.
+	Host string
+	// Ports are the replicas' ports, in order of ID; empty for any free ones.
+	Ports []int
+	// Identity of the group, which strangers do not know; 0 for a random one.
+	Identity uint64
+}
+
+// Cluster is a live group. It implements cluster.Cluster.
+type Cluster struct {
+	cfg      Config
+	origin   time.Time
+	network  transports.Network
+	replicas []*replica
+	peers    map[raft.ID]string
+
+	applied []atomic.Uint64 // by each replica; of a crashed one what its disk has
+
+	waiters  atomic.Int32
+	progress chan struct{} // something happened that a waiter may want to see
+
+	ctx    context.Context // of the timers of At
+	cancel context.CancelFunc
+	steps  sync.WaitGroup
+	close  sync.Once
+	err    error
+}
+
+// New starts a group. All replicas are up and know each other's addresses on return; connections follow. Errors are
+// those of the configuration (wrapping raft.ErrConfig), or the system's, about a port for example.
+func New(cfg Config) (*Cluster, error) {
+	if cfg.Host == "" {
+		cfg.Host = "127.0.0.1"
+	}
+	if n := len(cfg.Ports); n != 0 && n != cfg.Replicas {
+		return nil, fmt.Errorf("%d ports for %d replicas", n, cfg.Replicas)
+	}
+	if cfg.Identity == 0 {
+		cfg.Identity = rand.Uint64() // not of the measured run: it only keeps other groups' connections out
+	}
+	network, err := cfg.Transport.Open()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Cluster{cfg: cfg, origin: time.Now(), network: network, peers: map[raft.ID]string{},
+		applied: make([]atomic.Uint64, cfg.Replicas), progress: make(chan struct{}, 1), ctx: ctx, cancel: cancel}
+	for i := range cfg.Replicas {
+		id := raft.ID(i + 1)
+		r := &replica{c: c, id: id, disk: cluster.NewDisk(cfg.Boot[id]), listen: c.listenAddr(i)}
+		r.timer = time.AfterFunc(time.Hour, r.onTimer)
+		c.replicas = append(c.replicas, r)
+		if err := r.open(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.peers[id] = r.listen
+	}
+	for _, r := range c.replicas {
+		r.start()
+	}
+	return c, nil
+}
+
+func (c *Cluster) listenAddr(i int) string {
+	port := 0
+	if len(c.cfg.Ports) > 0 {
+		port = c.cfg.Ports[i]
+	}
+	return fmt.Sprintf("%s:%d", c.cfg.Host, port)
+}
+
+// Now returns the time since the group was made.
+func (c *Cluster) Now() raft.Time { return raft.Time(time.Since(c.origin)) }
+
+// Size returns the number of replicas.
+func (c *Cluster) Size() int { return len(c.replicas) }
+
+func (c *Cluster) replica(id raft.ID) *replica { return c.replicas[id-1] }
+
+// Propose offers a proposal to a replica. If nothing else is going on there, the work up to writing to the sockets is
+// done before it returns.
+func (c *Cluster) Propose(to raft.ID, p *cluster.Proposal) { c.replica(to).propose(p) }
+
+// Campaign makes a replica start an election.
+func (c *Cluster) Campaign(id raft.ID) {
+	c.replica(id).do(func(core *cluster.Replica) { core.Node().Campaign(c.Now()) })
+}
+
+// Status returns what a replica was when it last finished some work.
+func (c *Cluster) Status(id raft.ID) cluster.Status { return c.replica(id).lastStatus() }
+
+// Crash closes a replica's connections and forgets its memory.
+func (c *Cluster) Crash(id raft.ID) { c.replica(id).crash() }
+
+// Restart starts a crashed replica from its disk, on its old address. The error is the system's, about the address.
+func (c *Cluster) Restart(id raft.ID) error {
+	r := c.replica(id)
+	if r.lastStatus().Up {
+		return nil
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	r.start()
+	return nil
+}
+
+// Pause freezes a replica.
+func (c *Cluster) Pause(id raft.ID) { c.replica(id).pause() }
+
+// Resume lets a paused replica go on.
+func (c *Cluster) Resume(id raft.ID) { c.replica(id).resume() }
+
+// Cut drops what from sends to to.
+func (c *Cluster) Cut(from, to raft.ID) { c.replica(from).setLink(to, false) }
+
+// Heal ends a Cut.
+func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).setLink(to, true) }
+
+// At runs step on a goroutine of its own.
+func (c *Cluster) At(t raft.Time, step func(now raft.Time) raft.Time) {
+	c.steps.Go(func() {
+		timer := time.NewTimer(t.Sub(c.Now()))
+		defer timer.Stop()
+		for t != 0 {
+			if wait := t.Sub(c.Now()); wait > 0 {
+				timer.Reset(wait)
+				select {
+				case <-timer.C:
+				case <-c.ctx.Done():
+					return
+				}
+			} else if c.ctx.Err() != nil {
+				return
+			}
+			t = step(c.Now())
+		}
+	})
+}
+
+// lookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
+const lookEvery = time.Millisecond
+
+// Wait waits for a condition.
+func (c *Cluster) Wait(ctx context.Context, timeout time.Duration, cond func() bool) error {
+	if cond() {
+		return nil
+	}
+	c.waiters.Add(1)
+	defer c.waiters.Add(-1)
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	pause := time.NewTicker(lookEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			if cond() {
+				return nil
+			}
+			return cluster.ErrTimeout
+		case <-c.progress:
+		}
+		if cond() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-pause.C:
+		}
+		if cond() {
+			return nil
+		}
+	}
+}
+
+// notify makes waiters look again.
+func (c *Cluster) notify() {
+	if c.waiters.Load() > 0 {
+		select {
+		case c.progress <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Counters adds up all replicas' counters.
+func (c *Cluster) Counters() cluster.Counters {
+	var sum cluster.Counters
+	for _, r := range c.replicas {
+		sum.Add(r.totals())
+	}
+	return sum
+}
+
+// Warnings returns what the transport has to say about its setting, without repetition.
+func (c *Cluster) Warnings() []string {
+	seen := map[string]bool{}
+	var list []string
+	for _, r := range c.replicas {
+		for _, w := range r.warnings() {
+			if !seen[w] {
+				seen[w] = true
+				list = append(list, w)
+			}
+		}
+	}
+	return list
+}
+
+// Close ends the timers, the replicas and their transport.
+func (c *Cluster) Close() error {
+	c.close.Do(func() {
+		c.cancel()
+		for _, r := range c.replicas {
+			r.crash()
+		}
+		c.steps.Wait()
+		c.err = c.network.Close()
+	})
+	return c.err
+}
+
+// compactable returns what every replica has applied.
+func (c *Cluster) compactable() uint64 {
+	least := c.applied[0].Load()
+	for i := 1; i < len(c.applied); i++ {
+		least = min(least, c.applied[i].Load())
+	}
+	return least
+}

@@ -1,0 +1,272 @@
+package cluster
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/raftbench/raftbench/raft"
+)
+
+// Replica is one member of a group: a node of the core, its disk, its state machine and the clients that wait for it.
+// It is not safe for concurrent use, and does nothing by itself: its Host calls it and carries out what it wants.
+type Replica struct {
+	id       raft.ID
+	cfg      *Config
+	host     Host
+	disk     *Disk
+	node     *raft.Node
+	leading  bool
+	counters Counters
+
+	digest xxhash.Digest // of what was applied
+
+	waiting waitingList // proposals of the last leadership, in order of index
+	orphans []*Proposal // of earlier ones, whose fate is open
+	marks   watermarks
+}
+
+// Host is where a replica runs.
+type Host interface {
+	// Now reads the clock.
+	Now() raft.Time
+	// Send sends a message, which it must not keep, and returns the bytes that this takes.
+	Send(m *raft.Message) int
+	// Save makes s durable, or starts to, having copied what it needs. It returns true if s is durable already;
+	// otherwise the host calls Saved later.
+	Save(s raft.Save) bool
+	// Compactable returns the index up to which every replica of the group has applied the log.
+	Compactable() uint64
+}
+
+// NewReplica starts a replica from its disk. Errors wrap raft.ErrConfig.
+func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (*Replica, error) {
+	voters := make([]raft.ID, cfg.Replicas)
+	for i := range voters {
+		voters[i] = raft.ID(i + 1)
+	}
+	node, err := raft.New(host.Now(), raft.Config{
+		ID: id, Voters: voters, Strategy: cfg.Strategy, Heartbeat: cfg.Heartbeat, ElectionTimeout: cfg.ElectionTimeout,
+		Seed: cfg.Seed, PreVote: cfg.PreVote, CheckQuorum: cfg.CheckQuorum, NoOp: cfg.NoOp, Events: cfg.Observer != nil,
+		MaxAppendBytes: cfg.MaxAppendBytes, MaxInFlight: cfg.MaxInFlight, MaxEntryBytes: cfg.MaxEntryBytes,
+	}, disk.Saved())
+	if err != nil {
+		return nil, err
+	}
+	return &Replica{id: id, cfg: cfg, host: host, disk: disk, node: node, digest: disk.digest}, nil
+}
+
+// Node gives access to the core, for reading its state and calling Step, Tick, Campaign and Reachable. Settle must
+// follow.
+func (r *Replica) Node() *raft.Node { return r.node }
+
+// Counters returns what the replica has done since it was made.
+func (r *Replica) Counters() Counters { return r.counters }
+
+// Status returns what a scenario may know of the replica.
+func (r *Replica) Status() Status {
+	return Status{Status: r.node.Status(), Up: true, Digest: r.digest.Sum64()}
+}
+
+// Propose offers a proposal to the node; Settle must follow. A refusal is told at once.
+func (r *Replica) Propose(now raft.Time, p *Proposal) {
+	p.Replica, p.Outcome, p.Err, p.Stages = r.id, Pending, nil, Stages{}
+	index, term, err := r.node.Propose(now, p.Data)
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	if front := r.waiting.front(); front != nil && front.Term != term {
+		// What an earlier leadership left behind is no longer in order of index with what comes now.
+		r.orphans = r.waiting.drainTo(r.orphans)
+	}
+	p.Index, p.Term = index, term
+	if p.Accepted != nil {
+		p.Accepted(p)
+	}
+	r.waiting.push(p)
+}
+
+func (p *Proposal) refuse(err error) {
+	p.Outcome, p.Err = Refused, err
+	p.Done(p)
+}
+
+// Refuse answers a proposal that no replica could take.
+func (p *Proposal) Refuse(id raft.ID, err error) {
+	p.Replica, p.Stages = id, Stages{}
+	p.refuse(err)
+}
+
+// Settle carries out everything that the node wants done, until it wants nothing more.
+func (r *Replica) Settle(now raft.Time) {
+	for {
+		out := r.node.Take()
+		if out.Empty() {
+			return
+		}
+		r.observe(now, out.Events)
+		durable := out.Save.Seq != 0 && r.host.Save(out.Save)
+		for i := range out.Messages {
+			r.send(&out.Messages[i])
+		}
+		if len(out.Apply) > 0 {
+			r.apply(out.Apply)
+		}
+		if durable {
+			r.node.Saved(now, out.Save.Seq)
+		}
+	}
+}
+
+func (r *Replica) send(m *raft.Message) {
+	r.counters.Messages++
+	if m.Type == raft.AppendEntries {
+		r.counters.AppendEntries++
+		r.counters.EntriesSent += uint64(m.Entries.Count)
+	}
+	r.counters.Bytes += uint64(r.host.Send(m))
+}
+
+func (r *Replica) observe(now raft.Time, events []raft.Event) {
+	if r.cfg.Observer == nil {
+		return
+	}
+	for i := range events {
+		switch e := &events[i]; e.Kind {
+		case raft.EventRole:
+			if e.Role == raft.Candidate {
+				r.counters.Elections++
+			}
+			r.leading = e.Role == raft.Leader
+			r.marks.reset()
+		case raft.EventRejected:
+			r.counters.Rejections++
+		}
+	}
+	if r.leading {
+		r.marks.observe(now, events)
+	}
+	r.cfg.Observer.Events(now, r.id, events)
+}
+
+// compactEvery is how many entries are applied between two looks at what may be forgotten.
+const compactEvery = 1024
+
+func (r *Replica) apply(runs []raft.Entries) {
+	now := r.host.Now() // what applying answers, it answers now, however long the input before it took
+	before := runs[0].First - 1
+	for _, e := range runs {
+		r.digest.Write(e.Bytes)
+		if r.cfg.Observer != nil {
+			r.cfg.Observer.Applied(now, r.id, e)
+		}
+		r.answer(now, e)
+	}
+	applied := runs[len(runs)-1].Last()
+	r.answerOrphans(now, applied)
+	if r.cfg.Retain > 0 && applied/compactEvery != before/compactEvery {
+		r.compact(applied)
+	}
+}
+
+// compact must come last in apply: it lets memory that the node handed out be used again.
+func (r *Replica) compact(applied uint64) {
+	if upTo := r.host.Compactable(); upTo > r.cfg.Retain && applied <= r.node.Status().Durable {
+		upTo = min(upTo-r.cfg.Retain, applied)
+		r.disk.checkpoint(applied, r.digest, upTo)
+		r.node.Compact(upTo)
+	}
+}
+
+// answer tells the clients whose entries these are.
+func (r *Replica) answer(now raft.Time, e raft.Entries) {
+	p := r.waiting.front()
+	if p == nil || p.Index > e.Last() {
+		return
+	}
+	for entry := range e.All() {
+		if entry.Index != p.Index {
+			continue
+		}
+		r.waiting.pop()
+		r.marks.fill(p.Index, &p.Stages)
+		p.finish(now, entry.Term)
+		if p = r.waiting.front(); p == nil {
+			return
+		}
+	}
+}
+
+func (p *Proposal) finish(now raft.Time, committedTerm uint64) {
+	p.Stages.Applied = now
+	p.Outcome = Committed
+	if committedTerm != p.Term {
+		p.Outcome = Failed // its place in the log is taken for ever
+	}
+	p.Done(p)
+}
+
+func (r *Replica) answerOrphans(now raft.Time, applied uint64) {
+	if len(r.orphans) == 0 {
+		return
+	}
+	kept := r.orphans[:0]
+	var done []*Proposal
+	for _, p := range r.orphans {
+		if p.Index <= applied {
+			done = append(done, p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	r.orphans = kept
+	for _, p := range done {
+		term, _ := r.node.Log().Term(p.Index)
+		p.finish(now, term)
+	}
+}
+
+// Abandon tells all clients that wait that nobody knows: the replica crashed, or is closed.
+func (r *Replica) Abandon() {
+	open := r.waiting.drainTo(r.orphans)
+	r.orphans = nil
+	for _, p := range open {
+		p.Outcome = Unknown
+		p.Done(p)
+	}
+}
+
+// waitingList is a queue of proposals in order of index.
+type waitingList struct {
+	queue []*Proposal
+	head  int
+}
+
+func (w *waitingList) push(p *Proposal) {
+	if w.head > 0 && w.head == len(w.queue) {
+		w.queue, w.head = w.queue[:0], 0
+	} else if w.head > 1024 && w.head > len(w.queue)/2 {
+		n := copy(w.queue, w.queue[w.head:])
+		clear(w.queue[n:])
+		w.queue, w.head = w.queue[:n], 0
+	}
+	w.queue = append(w.queue, p)
+}
+
+func (w *waitingList) front() *Proposal {
+	if w.head == len(w.queue) {
+		return nil
+	}
+	return w.queue[w.head]
+}
+
+func (w *waitingList) pop() {
+	w.queue[w.head] = nil
+	w.head++
+}
+
+func (w *waitingList) drainTo(list []*Proposal) []*Proposal {
+	list = append(list, w.queue[w.head:]...)
+	clear(w.queue)
+	w.queue, w.head = w.queue[:0], 0
+	return list
+}
