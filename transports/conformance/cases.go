@@ -1,0 +1,504 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
+)
+
+// Frames of all classes, sizes and senders at once arrive whole, once, and in the order of their class.
+func deliversInOrder(s *suite) {
+	const count = 200
+	group := s.group(s.network(), 3, transports.Config{})
+	var senders sync.WaitGroup
+	for _, from := range group {
+		senders.Go(func() {
+			for n := range uint32(count) {
+				for class := range transports.Classes {
+					size := 12 + int(n*n*uint32(class+1))%9000
+					for _, to := range group {
+						if to == from {
+							continue
+						}
+						b := numbered(class, n, size)
+						cut := int(n) % len(b)
+						if !from.Send(to.id, class, b[:cut], b[cut:]) {
+							s.Errorf("send of frame %d from %d to %d dropped: %+v", n, from.id, to.id, from.Stats())
+						}
+					}
+				}
+				if n%3 == 0 || n == count-1 {
+					from.Flush()
+				}
+			}
+		})
+	}
+	senders.Wait()
+	for _, to := range group {
+		for _, from := range group {
+			if from != to {
+				s.eventually("all frames", func() bool { return to.received(from.id) >= count*int(transports.Classes) })
+				s.checkNumbered(to.from(from.id), count)
+			}
+		}
+	}
+	for _, r := range group {
+		st := r.Stats()
+		want := uint64(2 * count * int(transports.Classes))
+		if st.SentFrames != want || st.ReceivedFrames != want || dropped(st) != 0 || st.Writes == 0 || st.Connects != 2 || st.Refused != 0 {
+			s.Errorf("replica %d: want %d frames sent and received, none dropped, some writes, 2 connects: %+v", r.id, want, st)
+		}
+	}
+	var sent, received uint64
+	for _, r := range group {
+		sent, received = sent+r.Stats().SentBytes, received+r.Stats().ReceivedBytes
+	}
+	if sent != received {
+		s.Errorf("%d bytes sent, %d received", sent, received)
+	}
+}
+
+func dropped(st transports.Stats) uint64 {
+	return st.DroppedNoConnection + st.DroppedCut + st.DroppedQueueFull + st.DroppedTooLarge + st.DroppedOnBreak
+}
+
+// more is a promise: the next frame follows without anything else having to happen.
+func tellsOfMore(s *suite) {
+	const count = 500
+	group := s.group(s.network(), 2, transports.Config{})
+	a, b := group[0], group[1]
+	batches := 0
+	for n := 0; n < count; {
+		for range 1 + n%40 {
+			if n < count {
+				a.Send(b.id, transports.ClassAppend, nil, numbered(transports.ClassAppend, uint32(n), 100))
+				n++
+			}
+		}
+		a.Flush()
+		batches++
+		// Nothing more is under way: whatever said that another follows must have been followed.
+		s.eventually("the batch", func() bool { return b.received(a.id) >= n })
+		frames := b.from(a.id)
+		if frames[n-1].more {
+			s.Fatalf("frame %d, the last that was sent, said that another follows", n-1)
+		}
+	}
+	frames := b.from(a.id)
+	s.checkNumbered(frames, count)
+	alone := 0
+	for _, f := range frames {
+		if !f.more {
+			alone++
+		}
+	}
+	if alone > count/2 {
+		s.Errorf("%d of %d frames in %d batches came without telling of the next", alone, count, batches)
+	}
+}
+
+func carriesUpToTheLimit(s *suite) {
+	const limit = 3 << 20
+	group := s.group(s.network(), 2, transports.Config{MaxFrameBytes: limit})
+	for _, way := range [][2]*replica{{group[0], group[1]}, {group[1], group[0]}} {
+		from, to := way[0], way[1]
+		if from.Send(to.id, transports.ClassAppend, make([]byte, 1), make([]byte, limit)) {
+			s.Errorf("a frame of %d bytes was accepted, want at most %d", limit+1, limit)
+		}
+		if st := from.Stats(); st.DroppedTooLarge != 1 || dropped(st) != 1 || st.SentFrames != 0 {
+			s.Errorf("after one frame too large: %+v", st)
+		}
+		sizes := []int{limit, 0, 1, limit - 1, 12, limit}
+		for i, size := range sizes {
+			b := bytes.Repeat([]byte{byte(i + 1)}, size)
+			if !from.Send(to.id, transports.ClassAppend, b[:size/3], b[size/3:]) {
+				s.Errorf("a frame of %d bytes was dropped: %+v", size, from.Stats())
+			}
+			from.Flush()
+		}
+		s.eventually("frames of all sizes", func() bool { return to.received(from.id) == len(sizes) })
+		for i, f := range to.from(from.id) {
+			if len(f.bytes) != sizes[i] || bytes.Count(f.bytes, []byte{byte(i + 1)}) != sizes[i] {
+				s.Errorf("frame %d of %d bytes arrived as %d bytes, or changed", i, sizes[i], len(f.bytes))
+			}
+		}
+	}
+}
+
+func dropsWithoutConnection(s *suite) {
+	r := s.listen(s.network(), transports.Config{Self: 2})
+	send := func(to raft.ID) {
+		s.Helper()
+		if r.Send(to, transports.ClassVote, []byte("is anybody"), []byte(" there?")) {
+			s.Errorf("a frame to %d was accepted without a connection", to)
+		}
+		r.Flush()
+	}
+	send(1) // not started
+	r.SetLink(1, false)
+	r.SetLink(1, true)
+	r.Start(map[raft.ID]string{1: "127.0.0.1:1", 2: r.Addr(), 3: "127.0.0.1:1"}, r.log)
+	for to := range raft.ID(5) { // of whom 0 and 4 are nobody, 2 is itself, and 1 and 3 are not there
+		send(to)
+	}
+	if st := r.Stats(); st.DroppedNoConnection != 6 || dropped(st) != 6 || st.SentFrames != 0 {
+		s.Errorf("after 6 frames to nobody: %+v", st)
+	}
+	if story := r.story(); len(story) != 0 {
+		s.Errorf("the handler heard %q without a connection", story)
+	}
+}
+
+// A peer that does not read costs frames, never the sender's time.
+func neverBlocks(s *suite) {
+	const size, outbox, most = 60_000, 1 << 20, 2000
+	group := s.group(s.network(), 2, transports.Config{MaxFrameBytes: size, OutboxBytes: outbox})
+	for _, way := range [][2]*replica{{group[0], group[1]}, {group[1], group[0]}} {
+		from, to := way[0], way[1]
+		to.block()
+		before := from.Stats()
+		done := make(chan int)
+		go func() {
+			body := make([]byte, size)
+			attempts := 0
+			for attempts < most && from.Stats().DroppedQueueFull-before.DroppedQueueFull < 20 {
+				from.Send(to.id, transports.ClassAppend, nil, body)
+				from.Flush()
+				attempts++
+			}
+			done <- attempts
+		}()
+		var attempts int
+		select {
+		case attempts = <-done:
+		case <-time.After(s.patience):
+			to.release()
+			<-done
+			s.Fatalf("Send or Flush waited for a peer that does not read")
+		}
+		st := from.Stats()
+		if st.DroppedQueueFull-before.DroppedQueueFull < 20 {
+			s.Errorf("%d frames of %d bytes at a peer that does not read, and none dropped: %+v", attempts, size, st)
+		}
+		if sum := st.SentFrames + dropped(st) - before.SentFrames - dropped(before); sum != uint64(attempts) {
+			s.Errorf("%d frames sent or dropped, want %d: %+v", sum, attempts, st)
+		}
+		to.release()
+		from.Flush()
+		s.eventually("sent = received", func() bool { return to.Stats().ReceivedFrames == from.Stats().SentFrames })
+		s.exchange(from, to)
+	}
+}
+
+// A cut drops what goes one way, and nothing else.
+func cutsAndHeals(s *suite) {
+	group := s.group(s.network(), 3, transports.Config{})
+	for _, way := range [][2]*replica{{group[0], group[1]}, {group[1], group[0]}} {
+		from, to := way[0], way[1]
+		before, ups := from.Stats(), from.count(up(to.id))
+		from.SetLink(to.id, true) // it is
+		from.SetLink(to.id, false)
+		from.SetLink(to.id, false)
+		if from.Send(to.id, transports.ClassHeartbeat, []byte("x"), nil) {
+			s.Errorf("a frame for a cut link was accepted")
+		}
+		if st := from.Stats(); st.DroppedCut != before.DroppedCut+1 || st.SentFrames != before.SentFrames {
+			s.Errorf("after one frame for a cut link: %+v", st)
+		}
+		n := from.received(to.id)
+		to.Send(from.id, transports.ClassHeartbeat, []byte("back"), nil)
+		to.Flush()
+		s.eventually("frame against the cut", func() bool { return from.received(to.id) == n+1 })
+		s.exchange(from, group[2])
+		if from.count(down(to.id)) != 0 || from.count(up(to.id)) != ups {
+			s.Errorf("a cut must be silent, the handler heard %q", from.story())
+		}
+		from.SetLink(to.id, true)
+		s.eventually("Up when healed", func() bool { return from.count(up(to.id)) == ups+1 })
+		s.exchange(from, to)
+	}
+
+	// A connection that is made while the link is cut is told of when it is healed.
+	a, b := group[0], group[1]
+	a.SetLink(b.id, false)
+	ups, connects := a.count(up(b.id)), a.Stats().Connects
+	b.Close()
+	s.eventually("Down of a cut link's connection", func() bool { return a.count(down(b.id)) == 1 })
+	b = s.restart(b, group)
+	s.eventually("a new connection", func() bool { return a.Stats().Connects > connects && b.count(up(a.id)) == 1 })
+	s.eventually("frame against the cut", func() bool {
+		b.Send(a.id, transports.ClassHeartbeat, nil, nil)
+		b.Flush()
+		return a.received(b.id) > 0
+	})
+	if a.count(up(b.id)) != ups {
+		s.Errorf("Up while the link is cut: %q", a.story())
+	}
+	a.SetLink(b.id, true)
+	s.eventually("Up when healed", func() bool { return a.count(up(b.id)) == ups+1 })
+	s.exchange(a, b)
+}
+
+// restart opens a closed replica again at the address it had.
+func (s *suite) restart(r *replica, group []*replica) *replica {
+	s.Helper()
+	again := s.listen(r.network, r.cfg)
+	again.Start(addrs(group), again.log)
+	return again
+}
+
+func reconnects(s *suite, crashing raft.ID) {
+	group := s.group(s.network(), 3, transports.Config{})
+	r, others := group[crashing-1], slices.Delete(slices.Clone(group), int(crashing-1), int(crashing))
+	for round := 1; round <= 3; round++ {
+		r.Close()
+		for _, o := range others {
+			s.eventually("Down", func() bool { return o.count(down(r.id)) == round })
+			if o.Send(r.id, transports.ClassVote, []byte("x"), nil) {
+				s.Errorf("a frame for a peer that is down was accepted")
+			}
+		}
+		began := time.Now()
+		r = s.restart(r, group)
+		for _, o := range others {
+			s.eventually("Up again", func() bool { return o.count(up(r.id)) == round+1 && r.count(up(o.id)) == 1 })
+			s.exchange(o, r)
+		}
+		s.Logf("replica %d was reconnected after %v", r.id, time.Since(began).Round(time.Millisecond/10))
+	}
+	s.exchange(others[0], others[1])
+	for _, o := range others {
+		want := []string{up(r.id)}
+		for range 3 {
+			want = append(want, down(r.id), up(r.id))
+		}
+		got := slices.DeleteFunc(o.story(), func(e string) bool { return e != up(r.id) && e != down(r.id) })
+		if !slices.Equal(got, want) {
+			s.Errorf("replica %d heard %q of its peer, want %q", o.id, got, want)
+		}
+	}
+}
+
+// A link without traffic is not a dead peer.
+func staysConnected(s *suite) {
+	const idle = time.Second
+	group := s.group(s.network(), 2, transports.Config{IdleTimeout: idle})
+	a, b := group[0], group[1]
+	s.exchange(a, b)
+	if s.within(5*idle/2, func() bool { return a.count(down(b.id))+b.count(down(a.id)) > 0 }) {
+		s.Fatalf("an idle connection was given up: %q, %q", a.story(), b.story())
+	}
+	s.exchange(a, b)
+}
+
+// Whoever is not of the group, or not who was meant, is refused by one side or the other, and disturbs nobody.
+func refusesStrangers(s *suite) {
+	n := s.network()
+	group := []*replica{s.listen(n, transports.Config{Self: 2}), s.listen(n, transports.Config{Self: 3})}
+	for _, r := range group {
+		r.Start(addrs(group), r.log)
+	}
+	strangers := []struct {
+		name  string
+		cfg   transports.Config
+		peers map[raft.ID]string
+	}{
+		{"of another cluster", transports.Config{Self: 2, Cluster: cluster + 1}, map[raft.ID]string{3: group[1].Addr()}},
+		{"who is no member", transports.Config{Self: 1}, map[raft.ID]string{3: group[1].Addr()}},
+		{"who means another", transports.Config{Self: 2}, map[raft.ID]string{4: group[1].Addr()}},
+	}
+	for _, stranger := range strangers {
+		r := s.listen(n, stranger.cfg)
+		before := group[1].Stats().Refused
+		r.Start(stranger.peers, r.log)
+		s.eventually("refusal of one "+stranger.name, func() bool { return r.Stats().Refused > 0 && group[1].Stats().Refused > before })
+		if w, ok := r.Transport.(transports.Warner); !ok || len(w.Warnings()) == 0 {
+			s.Errorf("one %s does not know why it was refused", stranger.name)
+		} else {
+			s.Logf("one %s is told: %s", stranger.name, w.Warnings())
+		}
+		if st := r.Stats(); st.Connects != 0 || len(r.story()) != 0 {
+			s.Errorf("one %s was let in: %q, %+v", stranger.name, r.story(), st)
+		}
+		r.Close()
+	}
+	s.eventually("the members' connection", func() bool { return group[0].count(up(3)) == 1 && group[1].count(up(2)) == 1 })
+	s.exchange(group[0], group[1])
+	if got := group[1].story(); !slices.Equal(got, []string{up(2)}) {
+		s.Errorf("strangers were heard of: %q", got)
+	}
+}
+
+// Bytes that make no sense end the connection that they came on, and no other.
+func survivesGarbage(s *suite) {
+	if s.traits.DialRaw == nil {
+		s.Skip("there is no way to connect without the handshake")
+	}
+	group := s.group(s.network(), 2, transports.Config{MaxFrameBytes: 1 << 20})
+	to := group[1]
+	greeting := func(cluster, from, to uint64) []byte {
+		b := append([]byte("RAFB"), 1, 0, 0, 1)
+		b = binary.LittleEndian.AppendUint64(b, cluster)
+		b = binary.LittleEndian.AppendUint64(b, from)
+		return binary.LittleEndian.AppendUint64(b, to)
+	}
+	for _, garbage := range []struct {
+		name    string
+		bytes   []byte
+		refused uint64
+		lost    int // connections from replica 1
+	}{
+		{"nothing", nil, 0, 0},
+		{"another protocol", []byte("GET / HTTP/1.1\r\n\r\n"), 1, 0},
+		{"half a greeting", greeting(cluster, 1, 2)[:20], 0, 0},
+		{"another cluster", greeting(cluster+1, 1, 2), 1, 0},
+		// It pretends to be replica 1 and so takes its place, until its first frame.
+		{"an oversized frame", append(greeting(cluster, 1, 2), 1, 0, 0x10, 0), 0, 1},
+		{"half a frame", append(greeting(cluster, 1, 2), 10, 0, 0, 0, 'x'), 0, 1},
+	} {
+		before, downs := to.Stats(), to.count(down(1))
+		c, err := s.traits.DialRaw(to.Addr())
+		if err != nil {
+			s.Fatalf("%s: %v", garbage.name, err)
+		}
+		c.Write(garbage.bytes)
+		if garbage.name != "an oversized frame" {
+			c.(interface{ CloseWrite() error }).CloseWrite()
+		}
+		c.SetReadDeadline(time.Now().Add(s.patience))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			s.Errorf("%s: the connection was not closed", garbage.name)
+		}
+		c.Close()
+		s.eventually(garbage.name+": refused", func() bool { return to.Stats().Refused == before.Refused+garbage.refused })
+		if garbage.lost > 0 {
+			s.eventually(garbage.name+": connections lost", func() bool { return to.count(down(1)) > downs })
+		}
+		// Where replica 1 lost its place it takes it again.
+		s.eventually(garbage.name+": connected", func() bool {
+			return to.count(up(1)) == to.count(down(1))+1 && group[0].count(up(2)) == group[0].count(down(2))+1
+		})
+		s.eventually(garbage.name+": frame", func() bool {
+			n := to.received(1)
+			group[0].Send(2, transports.ClassAppend, []byte("still here"), nil)
+			group[0].Flush()
+			return s.within(100*time.Millisecond, func() bool { return to.received(1) > n })
+		})
+	}
+}
+
+func closesCleanly(s *suite) {
+	before := goleak.IgnoreCurrent()
+	n, err := s.kind.Open()
+	if err != nil {
+		s.Fatalf("open: %v", err)
+	}
+	group := s.group(n, 3, transports.Config{})
+	s.exchange(group[0], group[2])
+	unstarted := s.listen(n, transports.Config{Self: 9})
+	for _, r := range append(group, unstarted) {
+		var closers sync.WaitGroup
+		for range 3 {
+			closers.Go(func() {
+				if err := r.Close(); err != nil {
+					s.Errorf("close %d: %v", r.id, err)
+				}
+			})
+		}
+		closers.Wait()
+		heard := len(r.story())
+		if r.Send(1, transports.ClassVote, nil, nil) || r.Send(3, transports.ClassVote, nil, nil) {
+			s.Errorf("a closed endpoint accepted a frame")
+		}
+		r.Flush()
+		r.SetLink(1, false)
+		r.SetLink(1, true)
+		if err := r.Close(); err != nil {
+			s.Errorf("close %d again: %v", r.id, err)
+		}
+		if len(r.story()) != heard {
+			s.Errorf("the handler was called after Close: %q", r.story())
+		}
+	}
+	if err := n.Close(); err != nil {
+		s.Errorf("close network: %v", err)
+	}
+	if err := goleak.Find(before); err != nil {
+		s.Errorf("closed, but %v", err)
+	}
+}
+
+// Everything at once, for the race detector, and for deadlocks.
+func isSafe(s *suite) {
+	n := s.network()
+	for range 3 {
+		group := s.group(n, 3, transports.Config{OutboxBytes: 1 << 16, MaxFrameBytes: 1 << 12})
+		stop := make(chan struct{})
+		var workers sync.WaitGroup
+		for _, r := range group {
+			for class := range transports.Classes {
+				workers.Go(func() {
+					for i := 0; ; i++ {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						r.Send(raft.ID(i%4), class, make([]byte, i%50), make([]byte, i%4000))
+						if i%5 == 0 {
+							r.Flush()
+						}
+						if i%100 == 0 {
+							r.SetLink(raft.ID(i/100%4), i/100%3 > 0)
+							r.Stats()
+						}
+					}
+				})
+			}
+		}
+		s.eventually("frames", func() bool { return group[0].Stats().ReceivedFrames > 100 && group[2].Stats().ReceivedFrames > 100 })
+		for _, r := range group {
+			r.Close()
+		}
+		close(stop)
+		workers.Wait()
+		for _, r := range group {
+			if st := r.Stats(); st.SentFrames == 0 {
+				s.Errorf("replica %d sent nothing: %+v", r.id, st)
+			}
+		}
+	}
+}
+
+func allocatesNothing(s *suite) {
+	if !s.traits.NoAllocs {
+		s.Skip("it need not")
+	}
+	group := s.group(s.network(), 2, transports.Config{})
+	a, b := group[0], group[1]
+	arrived := make(chan struct{}, 1)
+	b.filter = func(raft.ID, frame) bool {
+		arrived <- struct{}{}
+		return false
+	}
+	head, body := make([]byte, 50), make([]byte, 100)
+	allocs := testing.AllocsPerRun(1000, func() {
+		a.Send(b.id, transports.ClassAppend, head, body)
+		a.Flush()
+		<-arrived
+	})
+	if allocs >= 1 {
+		s.Errorf("%v allocations to send and receive a frame, want less than 1", allocs)
+	}
+}
