@@ -1,0 +1,59 @@
+package strategies_test
+
+import (
+	"fmt"
+
+	"github.com/raftbench/raftbench/strategies"
+)
+
+func ExampleParse() {
+	for _, text := range []string{
+		"fast-signal",
+		"fast-signal,apply=every(10ms)",
+		"fast, send=batch(8, 1000us), commit=now",
+		"fast-signal,commit=now", // another named strategy
+		"fats-signal",
+		"fast,apply=window(8)",
+	} {
+		s, err := strategies.Parse(text)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(strategies.String(s))
+	}
+	// Output:
+	// fast-signal
+	// fast,commit=barrier,apply=every(10ms)
+	// fast,send=batch(8,1ms)
+	// fast-signal-commit
+	// strategy "fats-signal": unknown strategy "fats-signal", did you mean fast-signal? Known: linear-loop, linear-signal, fast-loop, fast-signal, fast-signal-commit, two-phase, eager, hint, bisect, exponential, sendall, linear, fast
+	// strategy "fast,apply=window(8)": apply: gate window is for send only; apply takes now, ride, every(d), batch(n,hold), confirmed
+}
+
+func ExampleParseList() {
+	list, err := strategies.ParseList("linear-loop,fast,send=batch(8,1ms),commit=now,eager")
+	for _, s := range list {
+		fmt.Println(strategies.String(s))
+	}
+	fmt.Println(err)
+	// Output:
+	// linear-loop
+	// fast,send=batch(8,1ms)
+	// eager
+	// <nil>
+}
+
+func ExampleCross() {
+	list, err := strategies.Cross(nil, strategies.Values{Backup: []string{"fast", "linear"}, Send: []string{"now", "ride"}, Commit: []string{"barrier"}})
+	for _, s := range list {
+		fmt.Println(strategies.String(s))
+	}
+	fmt.Println(err)
+	// Output:
+	// fast-signal
+	// fast-loop
+	// linear-signal
+	// linear-loop
+	// <nil>
+}
