@@ -1,0 +1,248 @@
+package reports
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// metric is a figure by which cells are compared.
+type metric struct {
+	name  string
+	isNs  bool
+	value func(*Cell) (float64, bool)
+	over  func(*Cell) Range // over the trials
+}
+
+var (
+	p50Metric = metric{"p50", true,
+		func(c *Cell) (float64, bool) { return c.quantile(0.5) },
+		func(c *Cell) Range { return c.P50 }}
+	throughputMetric = metric{"commits/s", false,
+		func(c *Cell) (float64, bool) { return c.Throughput.Median, c.Throughput.N > 0 },
+		func(c *Cell) Range { return c.Throughput }}
+	catchUpMetric = metric{"catch-up", true,
+		func(c *Cell) (float64, bool) { return c.CatchUpTotal.Median, c.CatchUpTotal.N > 0 },
+		func(c *Cell) Range { return c.CatchUpTotal }}
+	leaderlessMetric = metric{"no leader", true,
+		func(c *Cell) (float64, bool) { return c.Leaderless.Median, c.Leaderless.N > 0 },
+		func(c *Cell) Range { return c.Leaderless }}
+)
+
+func (m metric) show(v float64) string {
+	if m.isNs {
+		return duration(v)
+	}
+	return figure(v)
+}
+
+// mainMetric returns what a scenario is about: the catch-up, the time without a leader, or else the latency.
+func mainMetric(cells []*Cell) metric {
+	for _, m := range []metric{catchUpMetric, leaderlessMetric} {
+		if slices.ContainsFunc(cells, func(c *Cell) bool { _, ok := m.value(c); return ok }) {
+			return m
+		}
+	}
+	return p50Metric
+}
+
+// metricsOf returns what was measured in a scenario, its main metric first.
+func metricsOf(cells []*Cell) []metric {
+	main := mainMetric(cells)
+	all := []metric{main}
+	for _, m := range []metric{p50Metric, throughputMetric} {
+		if m.name != main.name && slices.ContainsFunc(cells, func(c *Cell) bool { _, ok := m.value(c); return ok }) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// ratio returns b's figure divided by a's; false if either is missing.
+func (m metric) ratio(a, b *Cell) (float64, bool) {
+	if a == nil || b == nil {
+		return 0, false
+	}
+	x, ok := m.value(a)
+	y, ok2 := m.value(b)
+	if !ok || !ok2 || x <= 0 {
+		return 0, false
+	}
+	return y / x, true
+}
+
+// verdict says whether two cells differ by more than their trials do among themselves.
+type verdict string
+
+const (
+	distinct   verdict = "clear"         // no trial of one lies between the trials of the other
+	within     verdict = "within spread" // the trials overlap
+	unrepeated verdict = "one trial"     // there is no spread to compare with
+)
+
+func (m metric) verdict(a, b *Cell) verdict {
+	x, y := m.over(a), m.over(b)
+	switch {
+	case x.N < 2 || y.N < 2:
+		return unrepeated
+	case x.Max < y.Min || y.Max < x.Min:
+		return distinct
+	}
+	return within
+}
+
+// pair is two cells that differ in one thing.
+type pair struct {
+	what     string // "send: ride → now", "tcp → quic"
+	from, to *Cell
+}
+
+// choicePairs returns, for each of the five choices, the cells that differ in it and in nothing else. Of each such set
+// one is what the others are compared with: the baseline if it is among them, else the first.
+func (s *Summary) choicePairs(cells []*Cell) []pair {
+	names := map[string]bool{}
+	for _, c := range cells {
+		for name := range c.Choices {
+			names[name] = true
+		}
+	}
+	order := []string{"backup", "send", "commit", "announce", "apply"}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !slices.Contains(order, name) {
+			order = append(order, name)
+		}
+	}
+	axes := allAxes(s.Cells)
+	var pairs []pair
+	for _, name := range order {
+		groups := grouped(cells, func(c *Cell) string {
+			rest := maps.Clone(c.Choices)
+			delete(rest, name)
+			return without(axes, c, strategyAxis.name) + fmt.Sprint(rest) // fmt sorts a map's keys
+		})
+		for _, group := range groups {
+			from := s.reference(group)
+			for _, to := range group {
+				if to != from && to.Choices[name] != from.Choices[name] {
+					pairs = append(pairs, pair{fmt.Sprintf("%s: %s → %s", name, from.Choices[name], to.Choices[name]), from, to})
+				}
+			}
+		}
+	}
+	return pairs
+}
+
+// axisPairs returns the cells that differ in one axis only, each compared with the axis's first value.
+func (s *Summary) axisPairs(cells []*Cell, a axis) []pair {
+	axes := allAxes(s.Cells)
+	var pairs []pair
+	for _, group := range grouped(cells, func(c *Cell) string { return without(axes, c, a.name) }) {
+		for _, to := range group[1:] {
+			pairs = append(pairs, pair{axisText(a, a.value(&group[0].Cell)) + " → " + axisText(a, a.value(&to.Cell)), group[0], to})
+		}
+	}
+	return pairs
+}
+
+// strategyGroups returns the sets of cells that differ in nothing but the strategy.
+func (s *Summary) strategyGroups(cells []*Cell) [][]*Cell {
+	axes := allAxes(s.Cells)
+	return grouped(cells, func(c *Cell) string { return without(axes, c, strategyAxis.name) })
+}
+
+// baseline returns the cell of the baseline strategy that differs from c in nothing else; nil if there is none.
+func (s *Summary) baseline(c *Cell) *Cell {
+	axes := allAxes(s.Cells)
+	for _, b := range s.of(c.Scenario) {
+		if b.Strategy == s.Run.Header.Baseline && without(axes, b, strategyAxis.name) == without(axes, c, strategyAxis.name) {
+			return b
+		}
+	}
+	return nil
+}
+
+func (s *Summary) reference(group []*Cell) *Cell {
+	for _, c := range group {
+		if c.Strategy == s.Run.Header.Baseline {
+			return c
+		}
+	}
+	return group[0]
+}
+
+// grouped puts cells with the same key together, in order of first appearance.
+func grouped(cells []*Cell, key func(*Cell) string) [][]*Cell {
+	at := map[string]int{}
+	var groups [][]*Cell
+	for _, c := range cells {
+		k := key(c)
+		i, ok := at[k]
+		if !ok {
+			i = len(groups)
+			at[k] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], c)
+	}
+	return groups
+}
+
+// extremes returns the cells with the smallest and the largest figure; nil, nil if fewer than two have one.
+func (m metric) extremes(cells []*Cell) (low, high *Cell) {
+	n, least, most := 0, math.Inf(1), math.Inf(-1)
+	for _, c := range cells {
+		v, ok := m.value(c)
+		if !ok {
+			continue
+		}
+		n++
+		if v < least {
+			low, least = c, v
+		}
+		if v > most {
+			high, most = c, v
+		}
+	}
+	if n < 2 {
+		return nil, nil
+	}
+	return low, high
+}
+
+// place names a cell's surroundings without its strategy and scenario: "over quic with nodes=5".
+func (s *Summary) place(c *Cell) string {
+	over, with := "", []string{}
+	for _, a := range s.varying {
+		v := a.value(&c.Cell)
+		switch {
+		case v == "" || a.name == scenarioAxis.name || a.name == strategyAxis.name:
+		case a.name == transportAxis.name:
+			over = " over " + v
+		default:
+			with = append(with, axisText(a, v))
+		}
+	}
+	if len(with) > 0 {
+		over += " with " + strings.Join(with, ", ")
+	}
+	return clean(over)
+}
+
+// largestStage returns the stage with the largest part in a cell's mean latency, and that part.
+func (c *Cell) largestStage() (name string, part float64) {
+	if c.Latency == nil || c.Latency.Sum() <= 0 {
+		return "", 0
+	}
+	for _, stage := range results.LatencyStages {
+		if h := c.Stages[stage]; h != nil {
+			if p := float64(h.Sum()) / float64(c.Latency.Sum()); p > part {
+				name, part = stage, p
+			}
+		}
+	}
+	return name, part
+}

@@ -1,0 +1,180 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+const (
+	notMeasured = "n/a"
+	tooFew      = "few"
+)
+
+// grid is a table before it is drawn.
+type grid struct {
+	head  []string
+	right []bool // whether a column is aligned to the right
+	rows  [][]string
+}
+
+// column is a column of figures.
+type column struct {
+	head  string
+	value func(*Cell) (float64, bool) // false: not measured
+	few   func(*Cell) bool            // measured, but with too few samples
+	show  func(float64) string        // unless it is a duration
+	unit  string                      // durations: columns with the same unit key are shown in the same unit
+	keep  bool                        // also if no cell has a figure
+}
+
+func latencyColumn(head string, q float64) column {
+	return column{head: head, unit: "latency", value: func(c *Cell) (float64, bool) { return c.quantile(q) }, few: func(c *Cell) bool { return c.tooFew(q) }}
+}
+
+// mainColumns are the columns of the main table.
+func (s *Summary) mainColumns() []column {
+	columns := []column{
+		latencyColumn("p50", 0.5),
+		latencyColumn("p99", 0.99),
+		latencyColumn("p99.9", 0.999),
+		{head: "commits/s", value: throughputMetric.value, show: figure},
+		{head: "RPCs/commit", value: (*Cell).rpcsPerCommit, show: figure},
+		{head: "bytes/commit", value: func(c *Cell) (float64, bool) {
+			if c.Cost == nil {
+				return 0, false
+			}
+			return c.perCommit(c.Cost.Bytes)
+		}, show: number},
+		{head: "catch-up", value: catchUpMetric.value, unit: "catch-up"},
+		{head: "rounds", value: func(c *Cell) (float64, bool) {
+			if c.CatchUp == nil {
+				return 0, false
+			}
+			return float64(c.CatchUp.ProbeRounds), true
+		}, show: number},
+		{head: "no leader", value: leaderlessMetric.value, unit: "failover"},
+		{head: "spread", value: func(c *Cell) (float64, bool) {
+			return mainMetric(s.of(c.Scenario)).over(c).Spread()
+		}, show: func(v float64) string { return "±" + percent(v) }},
+	}
+	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
+		columns = append(columns, column{head: "trials", value: func(c *Cell) (float64, bool) { return float64(c.Trials), true },
+			show: func(v float64) string { return fmt.Sprintf("%.0f of %d", v, s.Run.Header.Repeat) }})
+	}
+	return columns
+}
+
+// mainGrid returns the main table.
+func (s *Summary) mainGrid() grid { return s.gridOf(s.of(""), s.varying, s.mainColumns()) }
+
+// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that is
+// not OK has its status in the first column, and nothing in the others.
+func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
+	var used []column
+	for _, col := range columns {
+		if col.keep || slices.ContainsFunc(cells, func(c *Cell) bool {
+			_, ok := col.value(c)
+			return c.Status == results.OK && (ok || col.few != nil && col.few(c))
+		}) {
+			used = append(used, col)
+		}
+	}
+	if len(used) == 0 {
+		used = columns[:1]
+	}
+	largest := map[string]float64{}
+	for _, col := range used {
+		for _, c := range cells {
+			if v, ok := col.value(c); ok && col.unit != "" && c.Status == results.OK {
+				largest[col.unit] = max(largest[col.unit], v)
+			}
+		}
+	}
+	var g grid
+	for _, a := range axes {
+		g.head, g.right = append(g.head, a.name), append(g.right, false)
+	}
+	for _, col := range used {
+		head := col.head
+		if most, ok := largest[col.unit]; ok && col.unit != "" {
+			head += " " + unitFor(most).name
+		}
+		g.head, g.right = append(g.head, head), append(g.right, true)
+	}
+	for _, c := range cells {
+		var row []string
+		for _, a := range axes {
+			row = append(row, clean(a.value(&c.Cell)))
+		}
+		for i, col := range used {
+			v, ok := col.value(c)
+			switch {
+			case c.Status != results.OK && i == 0:
+				row = append(row, statusWord(c.Status))
+			case c.Status != results.OK:
+				row = append(row, "")
+			case ok && col.unit != "":
+				row = append(row, unitFor(largest[col.unit]).show(v))
+			case ok:
+				row = append(row, col.show(v))
+			case col.few != nil && col.few(c):
+				row = append(row, tooFew)
+			default:
+				row = append(row, notMeasured)
+			}
+		}
+		g.rows = append(g.rows, row)
+	}
+	return g
+}
+
+// legend explains what the main table's words mean, as far as they occur in it.
+func (s *Summary) legend(g grid) []string {
+	has := func(word string) bool {
+		return slices.ContainsFunc(g.rows, func(row []string) bool { return slices.Contains(row, word) })
+	}
+	var lines []string
+	loop := "latency is from the moment a proposal was due to the leader's answer"
+	closed := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.RatePerSec == 0 })
+	open := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.RatePerSec > 0 })
+	switch {
+	case open && closed:
+		loop += "; a cell with a rate is open loop, one without is closed loop"
+	case open:
+		loop += " (open loop)"
+	default:
+		loop += " (closed loop)"
+	}
+	lines = append(lines, loop+"; its percentiles are of all trials' histograms merged")
+	if s.Run.Header.Repeat > 1 {
+		lines = append(lines, fmt.Sprintf("the other figures are medians of %d trials; spread: half of their maximum minus minimum, of p50, or of catch-up or the time without a leader where the scenario is about that", s.Run.Header.Repeat))
+	} else {
+		lines = append(lines, "one trial a cell: no spread is known")
+	}
+	if slices.Contains(g.head, "RPCs/commit") {
+		lines = append(lines, "RPCs: AppendEntries requests, heartbeats among them, replies not counted; bytes: of all frames, both ways, between all replicas")
+	}
+	if slices.Contains(g.head, "rounds") {
+		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
+	}
+	if has(notMeasured) {
+		lines = append(lines, notMeasured+": not measured by that scenario")
+	}
+	if has(tooFew) {
+		lines = append(lines, tooFew+": fewer samples than the percentile needs (p99: 100, p99.9: 1,000)")
+	}
+	return lines
+}
+
+// notReported lists the cells without figures, and why.
+func (s *Summary) notReported() []string {
+	var lines []string
+	for i := range s.Cells {
+		if c := &s.Cells[i]; c.Status != results.OK {
+			lines = append(lines, clean(fmt.Sprintf("%s %s: %s", statusWord(c.Status), s.label(c), c.Reason)))
+		}
+	}
+	return lines
+}

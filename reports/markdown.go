@@ -1,0 +1,498 @@
+package reports
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// WriteMarkdown writes the whole report: what was run, the findings, the main table, each scenario's comparisons,
+// stages, phases and costs, the accounting, how to run it again, and the machine. It reads well on its own.
+func WriteMarkdown(w io.Writer, run *results.Run) error {
+	m := markdown{s: Summarize(run)}
+	m.intro()
+	m.list(m.s.Findings())
+	m.heading("## Results")
+	g := m.s.mainGrid()
+	m.table(g)
+	m.list(m.s.legend(g))
+	if lines := m.s.notReported(); len(lines) > 0 {
+		m.heading("### Not reported")
+		m.para("A cell with a trial that broke an identity or an invariant, or ended in an error, has no figures at all: what is left of it would be a selection.")
+		m.list(lines)
+	}
+	if len(m.s.Warnings) > 0 {
+		m.heading("### Warnings")
+		m.list(cleanAll(m.s.Warnings))
+	}
+	for _, scenario := range m.s.scenarios() {
+		m.scenario(scenario)
+	}
+	m.accounting()
+	m.again()
+	_, err := io.WriteString(w, m.b.String())
+	return err
+}
+
+type markdown struct {
+	b strings.Builder
+	s *Summary
+}
+
+func (m *markdown) heading(text string) { m.b.WriteString("\n" + escape(clean(text)) + "\n\n") }
+func (m *markdown) para(text string)    { m.b.WriteString(escape(clean(text)) + "\n\n") }
+
+func (m *markdown) list(lines []string) {
+	for _, line := range lines {
+		m.b.WriteString("- " + escape(clean(line)) + "\n")
+	}
+	m.b.WriteString("\n")
+}
+
+// escape keeps text from being read as markup.
+func escape(text string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*", "`", "\\`", "_", "\\_").Replace(text)
+}
+
+// table writes a grid with its columns lined up, so that it can be read without being rendered too.
+func (m *markdown) table(g grid) {
+	rows := append([][]string{g.head}, g.rows...)
+	widths := make([]int, len(g.head))
+	for i, row := range rows {
+		rows[i] = slices.Clone(row)
+		for j, text := range row {
+			rows[i][j] = escape(clean(text))
+			widths[j] = max(widths[j], len([]rune(rows[i][j])), 3)
+		}
+	}
+	line := func(row []string) {
+		for j, text := range row {
+			gap := strings.Repeat(" ", widths[j]-len([]rune(text)))
+			if g.right[j] {
+				text = gap + text
+			} else {
+				text += gap
+			}
+			m.b.WriteString("| " + text + " ")
+		}
+		m.b.WriteString("|\n")
+	}
+	line(rows[0])
+	for j, width := range widths {
+		rule := strings.Repeat("-", width+2)
+		if g.right[j] {
+			rule = rule[1:] + ":"
+		}
+		m.b.WriteString("|" + rule)
+	}
+	m.b.WriteString("|\n")
+	for _, row := range rows[1:] {
+		line(row)
+	}
+	m.b.WriteString("\n")
+}
+
+// mapGrid is a table of two columns from a map.
+func mapGrid(left, right string, of map[string]string) grid {
+	g := grid{head: []string{left, right}, right: []bool{false, false}}
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		g.rows = append(g.rows, []string{name, of[name]})
+	}
+	return g
+}
+
+// intro writes the title, what was run, and the heading of the findings.
+func (m *markdown) intro() {
+	h := &m.s.Run.Header
+	title := "raftbench " + h.Job
+	if h.Tag != "" && h.Tag != h.Job {
+		title += ": " + h.Tag
+	}
+	m.b.WriteString("# " + escape(clean(title)) + "\n\n")
+	cells := m.s.of("")
+	parts := []string{
+		count(uint64(len(values(strategyAxis, cells))), "Raft strategy"),
+		"over " + listed(values(transportAxis, cells)),
+		"in " + listed(values(scenarioAxis, cells)),
+	}
+	parts[0] = strings.Replace(parts[0], "strategys", "strategies", 1)
+	clock := "on the wall clock"
+	if h.Clock == "virtual" {
+		clock = "in virtual time"
+	}
+	m.para(fmt.Sprintf("%s: %s with %s each, %s, started %s.", strings.Join(parts, " "), count(uint64(len(cells)), "cell"),
+		count(uint64(max(h.Repeat, 0)), "trial"), clock, h.Started.UTC().Format("2006-01-02 15:04:05 UTC")))
+	settings := grid{head: []string{"setting", "value"}, right: []bool{false, false}}
+	fixed := m.s.fixed()
+	if fixed[0] != "" {
+		settings.rows = append(settings.rows, []string{"all cells", fixed[0]})
+	}
+	for _, line := range fixed[1:] {
+		scenario, rest, _ := strings.Cut(line, ": ")
+		settings.rows = append(settings.rows, []string{scenario, rest})
+	}
+	settings.rows = append(settings.rows, mapGrid("", "", h.Settings).rows...)
+	settings.rows = append(settings.rows, []string{"seed", fmt.Sprint(h.Seed)})
+	if h.Baseline != "" {
+		settings.rows = append(settings.rows, []string{"baseline", h.Baseline})
+	}
+	m.table(settings)
+	m.heading("## Findings")
+}
+
+func listed(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// scenario writes everything about one scenario.
+func (m *markdown) scenario(name string) {
+	cells := m.s.of(name)
+	var ok []*Cell
+	for _, c := range cells {
+		if c.Status == results.OK {
+			ok = append(ok, c)
+		}
+	}
+	m.heading("## " + name)
+	if len(ok) == 0 {
+		m.para("No cell of this scenario has figures.")
+		return
+	}
+	var axes []axis
+	for _, a := range m.s.varying {
+		if a.name != scenarioAxis.name {
+			axes = append(axes, a)
+		}
+	}
+	if len(values(strategyAxis, cells)) > 1 {
+		m.heading("### Strategies")
+		m.para(fmt.Sprintf("Ratios are to %s with everything else equal; below 1 is faster for times, above 1 more for commits/s.", m.s.Run.Header.Baseline))
+		m.table(m.againstBaseline(ok, axes))
+		m.floors(cells)
+	}
+	if found := m.s.choicePairs(ok); len(found) > 0 {
+		m.heading("### One choice at a time")
+		m.para("Cells that differ in one of the five choices and in nothing else.")
+		m.table(m.pairGrid(found, axes, true))
+	}
+	for _, a := range axes {
+		if a.name == strategyAxis.name {
+			continue
+		}
+		if found := m.s.axisPairs(ok, a); len(found) > 0 {
+			m.heading("### By " + a.name)
+			var rest []axis
+			for _, b := range axes {
+				if b.name != a.name {
+					rest = append(rest, b)
+				}
+			}
+			m.table(m.pairGrid(found, rest, false))
+		}
+	}
+	m.stages(ok, axes)
+	m.catchUps(ok, axes)
+	m.failovers(ok, axes)
+	m.costs(ok, axes)
+}
+
+// againstBaseline is a row for each cell with its metrics, each with its ratio to the baseline.
+func (m *markdown) againstBaseline(cells []*Cell, axes []axis) grid {
+	var columns []column
+	for _, metric := range metricsOf(cells) {
+		col := column{head: metric.name, value: metric.value, show: figure, keep: true}
+		if metric.isNs {
+			col.unit = metric.name
+		}
+		columns = append(columns, col, column{head: "ratio", keep: true, show: times,
+			value: func(c *Cell) (float64, bool) { return metric.ratio(m.s.baseline(c), c) }})
+	}
+	main := mainMetric(cells)
+	columns = append(columns, column{head: "spread", value: func(c *Cell) (float64, bool) { return main.over(c).Spread() },
+		show: func(v float64) string { return "±" + percent(v) }})
+	return m.s.gridOf(cells, axes, columns)
+}
+
+// pairGrid is a row for each pair: what differs, where, and what it does to each metric.
+func (m *markdown) pairGrid(of []pair, axes []axis, strategies bool) grid {
+	var cells []*Cell
+	for _, p := range of {
+		cells = append(cells, p.from, p.to)
+	}
+	g := grid{head: []string{"change"}, right: []bool{false}}
+	for _, a := range axes {
+		if a.name == strategyAxis.name && strategies {
+			g.head, g.right = append(g.head, "from strategy", "to strategy"), append(g.right, false, false)
+		} else {
+			g.head, g.right = append(g.head, a.name), append(g.right, false)
+		}
+	}
+	metrics := metricsOf(cells)
+	for _, metric := range metrics {
+		g.head, g.right = append(g.head, metric.name, "ratio"), append(g.right, true, true)
+	}
+	g.head, g.right = append(g.head, "difference"), append(g.right, false)
+	for _, p := range of {
+		row := []string{p.what}
+		for _, a := range axes {
+			if a.name == strategyAxis.name && strategies {
+				row = append(row, p.from.Strategy, p.to.Strategy)
+			} else {
+				row = append(row, a.value(&p.to.Cell))
+			}
+		}
+		for _, metric := range metrics {
+			x, okX := metric.value(p.from)
+			y, okY := metric.value(p.to)
+			if !okX || !okY {
+				row = append(row, notMeasured, notMeasured)
+				continue
+			}
+			ratio := notMeasured
+			if r, ok := metric.ratio(p.from, p.to); ok {
+				ratio = times(r)
+			}
+			row = append(row, metric.show(x)+" → "+metric.show(y), ratio)
+		}
+		g.rows = append(g.rows, append(row, string(metrics[0].verdict(p.from, p.to))))
+	}
+	return g
+}
+
+// floors names what the transports take by themselves.
+func (m *markdown) floors(cells []*Cell) {
+	var parts []string
+	for _, t := range values(transportAxis, cells) {
+		if ns := m.s.Run.Header.Floors[t]; ns > 0 {
+			parts = append(parts, t+" "+duration(float64(ns)))
+		}
+	}
+	if len(parts) > 0 && mainMetric(cells).name == p50Metric.name {
+		m.para("For scale, a bare fan-out of the same frames to the followers and the first answer back, without Raft, at p50: " + strings.Join(parts, ", ") + ".")
+	}
+}
+
+// stages shows where the mean latency went.
+func (m *markdown) stages(cells []*Cell, axes []axis) {
+	var with []*Cell
+	largest := 0.0
+	for _, c := range cells {
+		if c.Latency == nil || c.Latency.Count() == 0 || len(c.Stages) == 0 {
+			continue
+		}
+		with = append(with, c)
+		largest = max(largest, float64(c.Latency.Mean()))
+	}
+	if len(with) == 0 {
+		return
+	}
+	u := unitFor(largest)
+	g := grid{}
+	for _, a := range axes {
+		g.head, g.right = append(g.head, a.name), append(g.right, false)
+	}
+	add := func(head string) { g.head, g.right = append(g.head, head), append(g.right, true) }
+	add("mean " + u.name)
+	for _, stage := range results.LatencyStages {
+		add(stage)
+	}
+	for _, stage := range results.BesideStages {
+		add("beside: " + stage)
+	}
+	for _, c := range with {
+		var row []string
+		for _, a := range axes {
+			row = append(row, a.value(&c.Cell))
+		}
+		row = append(row, u.show(float64(c.Latency.Mean())))
+		for _, stage := range results.LatencyStages {
+			h := c.Stages[stage]
+			if h == nil || h.Count() == 0 {
+				row = append(row, notMeasured)
+				continue
+			}
+			text := u.show(float64(h.Sum()) / float64(c.Latency.Count()))
+			if c.Latency.Sum() > 0 {
+				text += " (" + percent(float64(h.Sum())/float64(c.Latency.Sum())) + ")"
+			}
+			row = append(row, text)
+		}
+		for _, stage := range results.BesideStages {
+			if h := c.Stages[stage]; h != nil && h.Count() > 0 {
+				row = append(row, u.show(float64(h.Mean())))
+			} else {
+				row = append(row, notMeasured)
+			}
+		}
+		g.rows = append(g.rows, row)
+	}
+	m.heading("### Where the time goes")
+	m.para("Mean per stage and its share of the mean latency; the first five add up to it. " +
+		"queue: due until appended to the leader's log; send: until sent to a quorum (the Send gate); ack: until a quorum acknowledged; " +
+		"commit: until committed (the Commit gate); apply: until applied and answered (the Apply gate). " +
+		"Beside the latency: announce, committed until a quorum's followers know; all, due until applied everywhere.")
+	m.table(g)
+}
+
+// catchUps shows the phases of each catch-up, and what the foreground felt of it.
+func (m *markdown) catchUps(cells []*Cell, axes []axis) {
+	var with, loaded []*Cell
+	for _, c := range cells {
+		if c.CatchUp != nil {
+			with = append(with, c)
+			if c.Before != nil && c.Before.Count() > 0 || c.During != nil && c.During.Count() > 0 {
+				loaded = append(loaded, c)
+			}
+		}
+	}
+	if len(with) == 0 {
+		return
+	}
+	phase := func(head string, of func(*results.CatchUp) float64) column {
+		return column{head: head, unit: "phase", value: func(c *Cell) (float64, bool) { return of(c.CatchUp), true }}
+	}
+	tally := func(head string, of func(*results.CatchUp) uint64) column {
+		return column{head: head, show: number, value: func(c *Cell) (float64, bool) { return float64(of(c.CatchUp)), true }}
+	}
+	m.heading("### Catch-up")
+	m.para("From the moment the follower's links were healed, of the trial with the median total. " +
+		"detect: until the first AppendEntries to it; probe: until the leader knew where the logs agree; transfer: until the last missing entry was acknowledged; " +
+		"learn: until its commitIndex reached that entry; apply: until it had applied it.")
+	m.table(m.s.gridOf(with, axes, []column{
+		phase("total", func(u *results.CatchUp) float64 { return float64(u.Total) }),
+		phase("detect", func(u *results.CatchUp) float64 { return float64(u.Detect) }),
+		phase("probe", func(u *results.CatchUp) float64 { return float64(u.Probe) }),
+		phase("transfer", func(u *results.CatchUp) float64 { return float64(u.Transfer) }),
+		phase("learn", func(u *results.CatchUp) float64 { return float64(u.Learn) }),
+		phase("apply", func(u *results.CatchUp) float64 { return float64(u.Apply) }),
+	}))
+	m.table(m.s.gridOf(with, axes, []column{
+		tally("entries missing", func(u *results.CatchUp) uint64 { return u.Entries }),
+		tally("conflicting", func(u *results.CatchUp) uint64 { return u.Conflict }),
+		tally("rejections", func(u *results.CatchUp) uint64 { return u.Rejections }),
+		tally("rounds", func(u *results.CatchUp) uint64 { return u.ProbeRounds }),
+		tally("messages", func(u *results.CatchUp) uint64 { return u.Messages }),
+		tally("bytes", func(u *results.CatchUp) uint64 { return u.Bytes }),
+		tally("bytes sent twice", func(u *results.CatchUp) uint64 { return u.TwiceBytes }),
+	}))
+	if len(loaded) == 0 {
+		return
+	}
+	m.heading("### Foreground latency around the catch-up")
+	foreground := func(head string, of func(*Cell) *results.Histogram, q float64) column {
+		return column{head: head, unit: "foreground",
+			value: func(c *Cell) (float64, bool) { return quantileOf(of(c), q) },
+			few: func(c *Cell) bool {
+				_, ok := quantileOf(of(c), q)
+				return !ok && of(c) != nil && of(c).Count() > 0
+			}}
+	}
+	before := func(c *Cell) *results.Histogram { return c.Before }
+	during := func(c *Cell) *results.Histogram { return c.During }
+	m.table(m.s.gridOf(loaded, axes, []column{
+		foreground("p50 before", before, 0.5), foreground("p50 during", during, 0.5),
+		foreground("p99 before", before, 0.99), foreground("p99 during", during, 0.99),
+	}))
+}
+
+// failovers shows what the crash of the leader cost.
+func (m *markdown) failovers(cells []*Cell, axes []axis) {
+	var with []*Cell
+	for _, c := range cells {
+		if c.Failover != nil {
+			with = append(with, c)
+		}
+	}
+	if len(with) == 0 {
+		return
+	}
+	span := func(head string, of func(*results.Failover) float64) column {
+		return column{head: head, unit: "failover", value: func(c *Cell) (float64, bool) { return of(c.Failover), true }}
+	}
+	m.heading("### Failover")
+	m.para("From the crash of the leader, of the trial with the median time without one. no leader = detect + elect.")
+	m.table(m.s.gridOf(with, axes, []column{
+		span("no leader", func(f *results.Failover) float64 { return float64(f.Leaderless) }),
+		span("detect", func(f *results.Failover) float64 { return float64(f.Detect) }),
+		span("elect", func(f *results.Failover) float64 { return float64(f.Elect) }),
+		span("first commit", func(f *results.Failover) float64 { return float64(f.FirstWrite) }),
+		{head: "terms tried", show: number, value: func(c *Cell) (float64, bool) { return float64(c.Failover.Elections), true }},
+	}))
+}
+
+// costs shows what commits took.
+func (m *markdown) costs(cells []*Cell, axes []axis) {
+	var with []*Cell
+	for _, c := range cells {
+		if c.Cost != nil {
+			with = append(with, c)
+		}
+	}
+	if len(with) == 0 {
+		return
+	}
+	var columns []column
+	for _, cost := range costs {
+		columns = append(columns, column{head: cost.head, unit: cost.unit, value: cost.value, show: number})
+	}
+	m.heading("### Costs")
+	m.para("Of the measured span, all replicas and all trials together. CPU and allocations are of the whole process, the load included. dropped, rejections and elections are totals.")
+	m.table(m.s.gridOf(with, axes, columns))
+}
+
+// accounting shows where every proposal went.
+func (m *markdown) accounting() {
+	g := grid{}
+	for _, a := range m.s.varying {
+		g.head, g.right = append(g.head, a.name), append(g.right, false)
+	}
+	g.head = append(g.head, "proposed", "committed", "failed", "unknown", "in the window", "histogram")
+	g.right = append(g.right, true, true, true, true, true, true)
+	for i := range m.s.Cells {
+		c := &m.s.Cells[i]
+		var row []string
+		for _, a := range m.s.varying {
+			row = append(row, a.value(&c.Cell))
+		}
+		if c.Status != results.OK {
+			g.rows = append(g.rows, append(row, statusWord(c.Status), "", "", "", "", ""))
+			continue
+		}
+		samples := uint64(0)
+		if c.Latency != nil {
+			samples = c.Latency.Count()
+		}
+		for _, n := range []uint64{c.Counts.Proposed, c.Counts.Committed, c.Counts.Failed, c.Counts.Unknown, c.Window.Committed, samples} {
+			row = append(row, number(float64(n)))
+		}
+		g.rows = append(g.rows, row)
+	}
+	m.heading("## Accounting")
+	m.para("Over all trials of a cell: proposed = committed + failed + unknown, warm-up included. " +
+		"Committed in the measured window = values in the latency histogram. Unknown: cut off by a crash or by the end of a trial.")
+	m.table(g)
+}
+
+// again writes how to run it again, and where it ran.
+func (m *markdown) again() {
+	h := &m.s.Run.Header
+	if h.Again != "" {
+		m.heading("## Run it again")
+		m.b.WriteString("```sh\n" + clean(h.Again) + "\n```\n")
+	}
+	if len(h.Machine) > 0 {
+		m.heading("## Machine")
+		m.table(mapGrid("what", "value", h.Machine))
+	}
+	if len(h.Versions) > 0 {
+		m.heading("## Versions")
+		m.table(mapGrid("what", "version", h.Versions))
+	}
+}

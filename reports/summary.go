@@ -1,0 +1,408 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// NotRun is the status of a cell that has no trial at all.
+const NotRun results.Status = "not run"
+
+// Summary is a run with the trials of each cell put together.
+type Summary struct {
+	Run      *results.Run
+	Cells    []Cell   // by scenario, then transport, then the other axes, then strategy, each in the header's order
+	Warnings []string // of the run, of its trials, and what putting them together brought up
+
+	varying []axis // what distinguishes cells, in the order of columns
+}
+
+// Cell is all trials of one cell put together. Everything below Planned is zero or nil unless Status is OK, so that no
+// report can show a number that must not be shown; what a scenario does not measure is nil or has N = 0.
+//
+// The status is that of the worst trial: invalid, then error, then inconclusive. Interrupted and missing trials do not
+// count against the others: such a cell is OK with Trials < Planned, and interrupted if no trial is left.
+type Cell struct {
+	results.Cell
+	Status  results.Status
+	Reason  string // one line, unless Status is OK
+	Trials  int    // whose numbers are in here
+	Planned int
+
+	Latency *results.Histogram            // of all trials, merged
+	Stages  map[string]*results.Histogram // likewise
+	Counts  results.Counts                // summed over trials
+	Window  results.Counts                // summed over trials
+	Cost    *results.Cost                 // summed over trials
+
+	P50        Range // ns, of the trials one by one
+	Throughput Range // commits per second
+
+	// CatchUp is the trial with the median total, so that its phases add up; CatchUpTotal is over the trials. Before and
+	// During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
+	CatchUp        *results.CatchUp
+	CatchUpTotal   Range // ns
+	Before, During *results.Histogram
+	Failover       *results.Failover
+	Leaderless     Range // ns
+}
+
+// Range is a figure over the trials of a cell. The median of an even number of trials is the lower one of the two in
+// the middle, so it is always a figure that was measured.
+type Range struct {
+	N                int // trials
+	Median, Min, Max float64
+}
+
+func rangeOf(values []float64) Range {
+	if len(values) == 0 {
+		return Range{}
+	}
+	values = slices.Sorted(slices.Values(values))
+	return Range{N: len(values), Median: values[(len(values)-1)/2], Min: values[0], Max: values[len(values)-1]}
+}
+
+// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
+func (r Range) Spread() (float64, bool) {
+	if r.N < 2 || r.Median == 0 {
+		return 0, false
+	}
+	return (r.Max - r.Min) / 2 / r.Median, true
+}
+
+// Count returns how many cells have one of the given statuses.
+func (s *Summary) Count(statuses ...results.Status) int {
+	n := 0
+	for _, c := range s.Cells {
+		if slices.Contains(statuses, c.Status) {
+			n++
+		}
+	}
+	return n
+}
+
+// Summarize puts the trials of each cell together. It never fails: what cannot be put together makes a cell invalid.
+func Summarize(run *results.Run) *Summary {
+	s := &Summary{Run: run, Warnings: slices.Clone(run.Warnings)}
+	trials := map[int][]results.Trial{}
+	for _, t := range run.Trials {
+		trials[t.Cell] = append(trials[t.Cell], t)
+	}
+	for _, c := range run.Header.Cells {
+		of := trials[c.ID]
+		slices.SortStableFunc(of, func(a, b results.Trial) int { return a.Repeat - b.Repeat })
+		s.Cells = append(s.Cells, summarizeCell(c, of, run.Header.Repeat))
+	}
+	s.sort()
+	s.varying = varyingAxes(s.Cells)
+	switch {
+	case run.End == nil:
+		s.Warnings = append(s.Warnings, "the run file has no end: the run crashed or is still going on")
+	case run.End.Interrupted:
+		s.Warnings = append(s.Warnings, "the run was interrupted")
+	}
+	for i := range s.Cells {
+		s.warnOfCell(&s.Cells[i], trials[s.Cells[i].ID])
+	}
+	return s
+}
+
+func summarizeCell(of results.Cell, trials []results.Trial, planned int) Cell {
+	c := Cell{Cell: of, Planned: planned}
+	c.Status, c.Reason = judge(trials)
+	if c.Status != results.OK {
+		return c
+	}
+	full := c
+	if err := full.add(trials); err != nil {
+		c.Status, c.Reason = results.Invalid, "trials cannot be put together: "+err.Error()
+		return c
+	}
+	return full
+}
+
+// judge returns the status of a cell and, unless it is OK, the reason.
+func judge(trials []results.Trial) (results.Status, string) {
+	worst, reason, bad, ok, seen := results.OK, "", 0, 0, map[int]bool{}
+	rank := []results.Status{results.OK, results.Interrupted, results.Inconclusive, results.Failed, results.Invalid}
+	for _, t := range trials {
+		status, why := t.Status, t.Reason
+		if err := t.Check(); err != nil {
+			status, why = results.Invalid, err.Error()
+		}
+		if seen[t.Repeat] {
+			status, why = results.Invalid, fmt.Sprintf("trial %d is there twice", t.Repeat)
+		}
+		if !slices.Contains(rank, status) {
+			status, why = results.Invalid, fmt.Sprintf("unknown status %q", t.Status)
+		}
+		seen[t.Repeat] = true
+		switch {
+		case status == results.OK:
+			ok++
+		case slices.Index(rank, status) > slices.Index(rank, worst):
+			worst, reason, bad = status, why, 1
+		case status == worst:
+			bad++
+		}
+	}
+	switch {
+	case len(trials) == 0:
+		return NotRun, "no trial of it was run"
+	case worst == results.Interrupted && ok > 0:
+		return results.OK, ""
+	case worst == results.OK:
+		return results.OK, ""
+	}
+	if reason == "" {
+		reason = "no reason was recorded"
+	}
+	if len(trials) > 1 {
+		reason = fmt.Sprintf("%s (%d of %d trials)", reason, bad, len(trials))
+	}
+	return worst, reason
+}
+
+func (c *Cell) add(trials []results.Trial) error {
+	var p50s, throughputs, totals, leaderless []float64
+	var catchUps []*results.CatchUp
+	var failovers []*results.Failover
+	c.Stages = map[string]*results.Histogram{}
+	for _, t := range trials {
+		if t.Status != results.OK {
+			continue
+		}
+		c.Trials++
+		c.Counts = sumCounts(c.Counts, t.Counts)
+		c.Window = sumCounts(c.Window, t.Window)
+		// Histograms are merged, and percentiles taken from the whole: the mean of percentiles is no percentile.
+		if err := mergeInto(&c.Latency, t.Latency); err != nil {
+			return err
+		}
+		for name, h := range t.Stages {
+			into := c.Stages[name]
+			if err := mergeInto(&into, h); err != nil {
+				return err
+			}
+			if into != nil {
+				c.Stages[name] = into
+			}
+		}
+		if t.Latency != nil && t.Latency.Count() > 0 {
+			p50s = append(p50s, float64(t.Latency.Quantile(0.5)))
+		}
+		if t.Measured > 0 && t.Window.Proposed > 0 {
+			throughputs = append(throughputs, t.ThroughputPerSec)
+		}
+		if t.Cost != nil {
+			if c.Cost == nil {
+				c.Cost = &results.Cost{}
+			}
+			addCost(c.Cost, t.Cost)
+		}
+		if t.CatchUp != nil {
+			catchUps = append(catchUps, t.CatchUp)
+			totals = append(totals, float64(t.CatchUp.Total))
+			if err := mergeInto(&c.Before, t.CatchUp.Before); err != nil {
+				return err
+			}
+			if err := mergeInto(&c.During, t.CatchUp.During); err != nil {
+				return err
+			}
+		}
+		if t.Failover != nil {
+			failovers = append(failovers, t.Failover)
+			leaderless = append(leaderless, float64(t.Failover.Leaderless))
+		}
+	}
+	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
+	c.CatchUp = medianBy(catchUps, func(u *results.CatchUp) time.Duration { return u.Total })
+	c.Failover = medianBy(failovers, func(f *results.Failover) time.Duration { return f.Leaderless })
+	return nil
+}
+
+// medianBy returns the element with the median key, the lower one of two; nil if there is none.
+func medianBy[T any](of []*T, key func(*T) time.Duration) *T {
+	if len(of) == 0 {
+		return nil
+	}
+	of = slices.Clone(of)
+	slices.SortStableFunc(of, func(a, b *T) int { return int(min(max(key(a)-key(b), -1), 1)) })
+	return of[(len(of)-1)/2]
+}
+
+// mergeInto adds h to *into, which is made when it is first needed. It never changes a trial's histogram.
+func mergeInto(into **results.Histogram, h *results.Histogram) error {
+	if h == nil {
+		return nil
+	}
+	if *into == nil {
+		*into = results.NewHistogram()
+	}
+	return (*into).Merge(h)
+}
+
+func sumCounts(a, b results.Counts) results.Counts {
+	return results.Counts{
+		Proposed:  a.Proposed + b.Proposed,
+		Committed: a.Committed + b.Committed,
+		Failed:    a.Failed + b.Failed,
+		Unknown:   a.Unknown + b.Unknown,
+	}
+}
+
+func addCost(into, c *results.Cost) {
+	into.Commits += c.Commits
+	into.Messages += c.Messages
+	into.AppendEntries += c.AppendEntries
+	into.EntriesSent += c.EntriesSent
+	into.Bytes += c.Bytes
+	into.Writes += c.Writes
+	into.Dropped += c.Dropped
+	into.Elections += c.Elections
+	into.Rejections += c.Rejections
+	into.CPU += c.CPU
+	into.Allocations += c.Allocations
+	into.AllocatedBytes += c.AllocatedBytes
+}
+
+// perCommit divides; false without commits.
+func (c *Cell) perCommit(n uint64) (float64, bool) {
+	if c.Cost == nil || c.Cost.Commits == 0 {
+		return 0, false
+	}
+	return float64(n) / float64(c.Cost.Commits), true
+}
+
+// samplesFor is how many samples a percentile needs before it is shown: at least one beyond it is expected.
+func samplesFor(q float64) uint64 { return uint64(math.Round(1 / (1 - q))) }
+
+// quantile returns a percentile of the merged latency in ns; false if it was not measured or has too few samples.
+func (c *Cell) quantile(q float64) (float64, bool) {
+	if c.Latency == nil || c.Latency.Count() == 0 || q > 0.5 && c.Latency.Count() < samplesFor(q) {
+		return 0, false
+	}
+	return float64(c.Latency.Quantile(q)), true
+}
+
+// tooFew says that a percentile was measured, but with too few samples to be shown.
+func (c *Cell) tooFew(q float64) bool {
+	_, ok := c.quantile(q)
+	return !ok && c.Latency != nil && c.Latency.Count() > 0
+}
+
+// warnOfCell adds what trials warned of, what does not add up within tolerance, and a first trial unlike the others.
+func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
+	if c.Status != results.OK {
+		return
+	}
+	warn := func(format string, args ...any) {
+		s.Warnings = append(s.Warnings, s.label(c)+": "+fmt.Sprintf(format, args...))
+	}
+	if c.Trials < c.Planned {
+		warn("%d of %d trials", c.Trials, c.Planned)
+	}
+	said := map[string]int{}
+	var texts []string
+	for _, t := range trials {
+		if t.Status != results.OK {
+			continue
+		}
+		for _, text := range t.Warnings {
+			if said[text] == 0 {
+				texts = append(texts, text)
+			}
+			said[text]++
+		}
+	}
+	for _, text := range texts {
+		if c.Trials > 1 {
+			text = fmt.Sprintf("%s (%d of %d trials)", text, said[text], c.Trials)
+		}
+		warn("%s", text)
+	}
+	if c.Latency != nil && len(c.Stages) > 0 && c.Latency.Sum() > 0 {
+		sum := time.Duration(0)
+		for _, name := range results.LatencyStages {
+			if h := c.Stages[name]; h != nil {
+				sum += h.Sum()
+			}
+		}
+		if part := float64(sum) / float64(c.Latency.Sum()); math.Abs(part-1) > 0.02 {
+			warn("its stages add up to %s of its latency", percent(part))
+		}
+	}
+	if c.Cost != nil && c.Throughput.N > 0 {
+		// The same commits, counted twice on different ways: a wrong unit on one of them shows here.
+		var commits uint64
+		var span time.Duration
+		for _, t := range trials {
+			if t.Status == results.OK && t.Cost != nil {
+				commits, span = commits+t.Cost.Commits, span+t.Measured
+			}
+		}
+		if rate := float64(commits) / span.Seconds(); span > 0 && (rate < c.Throughput.Min*0.95 || rate > c.Throughput.Max*1.05) {
+			warn("%s commits in %s are %s/s, but its trials say %s to %s/s", number(float64(commits)), duration(float64(span)),
+				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
+		}
+	}
+	s.warnOfFirst(c, trials, warn)
+}
+
+// warnOfFirst compares the first trial of a cell with the others: one that is more than twice as high or less than half
+// as low as all of them ran on a machine that was not warm yet, or was disturbed.
+func (s *Summary) warnOfFirst(c *Cell, trials []results.Trial, warn func(string, ...any)) {
+	for _, f := range []struct {
+		name  string
+		value func(*results.Trial) (float64, bool)
+		show  func(float64) string
+	}{
+		{"p50", func(t *results.Trial) (float64, bool) {
+			if t.Latency == nil || t.Latency.Count() == 0 {
+				return 0, false
+			}
+			return float64(t.Latency.Quantile(0.5)), true
+		}, duration},
+		{"throughput", func(t *results.Trial) (float64, bool) {
+			return t.ThroughputPerSec, t.Measured > 0 && t.Window.Proposed > 0
+		}, func(v float64) string { return number(v) + "/s" }},
+		{"catch-up", func(t *results.Trial) (float64, bool) {
+			if t.CatchUp == nil {
+				return 0, false
+			}
+			return float64(t.CatchUp.Total), true
+		}, duration},
+	} {
+		var first float64
+		var rest []float64
+		found := false
+		for i := range trials {
+			v, ok := f.value(&trials[i])
+			switch {
+			case !ok || trials[i].Status != results.OK:
+			case trials[i].Repeat == 0:
+				first, found = v, true
+			default:
+				rest = append(rest, v)
+			}
+		}
+		if !found || len(rest) == 0 {
+			continue
+		}
+		if r := rangeOf(rest); first > 2*r.Max || first < r.Min/2 {
+			warn("the first trial's %s, %s, is unlike that of the others, %s to %s", f.name, f.show(first), f.show(r.Min), f.show(r.Max))
+		}
+	}
+}
+
+// rpcsPerCommit returns the AppendEntries requests that a commit took, replies not counted.
+func (c *Cell) rpcsPerCommit() (float64, bool) {
+	if c.Cost == nil {
+		return 0, false
+	}
+	return c.perCommit(c.Cost.AppendEntries)
+}

@@ -1,0 +1,142 @@
+package reports
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// WriteTable writes the main table and the findings for a terminal, without colour.
+func WriteTable(w io.Writer, run *results.Run) error {
+	s := Summarize(run)
+	var b strings.Builder
+	b.WriteString(s.title() + "\n")
+	for _, line := range s.fixed() {
+		if line != "" {
+			b.WriteString(clean(line) + "\n")
+		}
+	}
+	b.WriteString("\n")
+	g := s.mainGrid()
+	if err := draw(&b, g); err != nil {
+		return err
+	}
+	for _, line := range s.legend(g) {
+		wrap(&b, "  ", line)
+	}
+	section := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "\n%s\n", title)
+		for _, line := range lines {
+			wrap(&b, "- ", line)
+		}
+	}
+	section("Not reported", s.notReported())
+	section("Findings", s.Findings())
+	section("Warnings", cleanAll(s.Warnings))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// title says in one line what was run.
+func (s *Summary) title() string {
+	h := &s.Run.Header
+	text := "raftbench " + h.Job
+	if h.Tag != "" && h.Tag != h.Job {
+		text += " " + h.Tag
+	}
+	trials := count(uint64(max(h.Repeat, 0)), "trial") + " each"
+	clock := "in real time"
+	if h.Clock == "virtual" {
+		clock = "in virtual time"
+	}
+	return clean(fmt.Sprintf("%s: %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, h.Seed))
+}
+
+// draw renders a grid with no more lines than the eye needs.
+func draw(w io.Writer, g grid) error {
+	align := make(tw.Alignment, len(g.right))
+	for i, right := range g.right {
+		align[i] = tw.AlignLeft
+		if right {
+			align[i] = tw.AlignRight
+		}
+	}
+	table := tablewriter.NewTable(w,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off},
+			Symbols: tw.NewSymbols(tw.StyleLight),
+			Settings: tw.Settings{
+				Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off},
+				Lines:      tw.Lines{ShowHeaderLine: tw.On},
+			},
+		})),
+		tablewriter.WithHeaderAutoFormat(tw.Off), // it would turn p99.9 into "P 99 . 9"
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithAlignment(align),
+		tablewriter.WithHeaderAlignmentConfig(tw.CellAlignment{PerColumn: align}),
+	)
+	head := make([]any, len(g.head))
+	for i, text := range g.head {
+		head[i] = twoLines(text)
+	}
+	table.Header(head...)
+	for _, row := range g.rows {
+		if err := table.Append(row); err != nil {
+			return fmt.Errorf("drawing the table: %w", err)
+		}
+	}
+	if err := table.Render(); err != nil {
+		return fmt.Errorf("drawing the table: %w", err)
+	}
+	return nil
+}
+
+// twoLines breaks a column's title, so that titles do not make the table wider than its figures.
+func twoLines(head string) string {
+	if before, after, ok := strings.Cut(head, "/"); ok && len(before) > 2 && len(after) > 1 {
+		return before + "\n/" + after
+	}
+	if i := strings.LastIndex(head, " "); i > 0 {
+		return head[:i] + "\n" + head[i+1:]
+	}
+	return head
+}
+
+// width is how wide text in a terminal may be.
+const width = 118
+
+// wrap writes text behind a mark, on as many lines as it takes.
+func wrap(b *strings.Builder, mark, text string) {
+	line := mark
+	empty := true
+	for _, word := range strings.Fields(text) {
+		if !empty && len([]rune(line))+1+len([]rune(word)) > width {
+			b.WriteString(line + "\n")
+			line, empty = strings.Repeat(" ", len(mark)), true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	b.WriteString(line + "\n")
+}
+
+func cleanAll(lines []string) []string {
+	var out []string
+	for _, line := range lines {
+		out = append(out, clean(line))
+	}
+	return out
+}
