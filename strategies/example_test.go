@@ -27,7 +27,7 @@ func ExampleParse() {
 	// fast,commit=barrier,apply=every(10ms)
 	// fast,send=batch(8,1ms)
 	// fast-signal-commit
-	// strategy "fats-signal": unknown strategy "fats-signal", did you mean fast-signal? Known: linear-loop, linear-signal, fast-loop, fast-signal, fast-signal-commit, two-phase, eager, hint, bisect, exponential, sendall, linear, fast
+	// unknown strategy "fats-signal", did you mean fast-signal? Known: linear-loop, linear-signal, fast-loop, fast-signal, fast-signal-commit, two-phase, eager, hint, bisect, exponential, sendall, linear, fast
 	// strategy "fast,apply=window(8)": apply: gate window is for send only; apply takes now, ride, every(d), batch(n,hold), confirmed
 }
 

@@ -3,7 +3,6 @@ package strategies
 import (
 	"embed"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -49,7 +48,7 @@ func readNamed(texts map[string]string) ([]raft.Strategy, error) {
 	}
 	var all []ordered
 	for file, text := range texts {
-		s, order, err := readStrategy(strings.TrimSuffix(path.Base(file), ".strategy"), text)
+		s, order, err := readStrategy(strings.TrimSuffix(file, ".strategy"), text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}

@@ -20,21 +20,16 @@ import (
 // If the five choices are those of a named strategy the result is that one, with its name and sentence, however it was
 // written; otherwise it has neither. Errors are one line.
 func Parse(text string) (raft.Strategy, error) {
-	s, err := parse(text)
-	if err != nil {
+	bad := func(err error) (raft.Strategy, error) {
 		return raft.Strategy{}, fmt.Errorf("strategy %s: %w", nearest.Quote(text), err)
 	}
-	return s, nil
-}
-
-func parse(text string) (raft.Strategy, error) {
 	parts, err := Split(text)
 	if err != nil {
-		return raft.Strategy{}, err
+		return bad(err)
 	}
 	s, isBackup, err := start(parts[0])
 	if err != nil {
-		return s, err
+		return raft.Strategy{}, err
 	}
 	seen := map[string]bool{AxisBackup: isBackup}
 	for _, part := range parts[1:] {
@@ -42,24 +37,24 @@ func parse(text string) (raft.Strategy, error) {
 		axis, value = strings.TrimSpace(axis), strings.TrimSpace(value)
 		switch {
 		case !ok:
-			return s, fmt.Errorf("%s is not a choice; write %s=... with one of %s", nearest.Quote(part), AxisSend, strings.Join(Axes(), ", "))
+			return bad(fmt.Errorf("%s is not a choice; a choice is written %s=now, with one of %s", nearest.Quote(part), AxisSend, strings.Join(Axes(), ", ")))
 		case !slices.Contains(Axes(), axis):
-			return s, errors.New(nearest.Unknown("choice", axis, Axes()))
+			return bad(errors.New(nearest.Unknown("choice", axis, Axes())))
 		case seen[axis]:
-			return s, fmt.Errorf("%s is given twice; give it once", axis)
+			return bad(fmt.Errorf("%s is given twice; give it once", axis))
 		}
 		seen[axis] = true
 		if err := choose(&s, axis, value); err != nil {
-			return s, err
+			return bad(err)
 		}
 	}
 	return withName(s), nil
 }
 
-// start returns the strategy that a text begins with, and whether it gave a backup.
+// start returns the strategy that a text begins with, and whether the word is a backup.
 func start(word string) (s raft.Strategy, isBackup bool, err error) {
 	if strings.Contains(word, "=") {
-		return s, false, fmt.Errorf("begins with the choice %s; begin with a named strategy or a backup, as in fast,send=now", nearest.Quote(word))
+		return s, false, fmt.Errorf("choice %s has no strategy before it; begin with a named strategy or a backup, as in fast,send=now", nearest.Quote(word))
 	}
 	// Backups first: the named strategy of the same name is the same point.
 	if k := findBackup(word); k != nil {
