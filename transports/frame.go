@@ -83,23 +83,21 @@ func (r *FrameReader) complete() (int, error) {
 // fill reads once from the stream, behind what is unread.
 func (r *FrameReader) fill() error {
 	if r.failed != nil {
+		if r.failed == io.EOF && r.end > r.begin {
+			return io.ErrUnexpectedEOF
+		}
 		return r.failed
 	}
 	r.makeRoom()
 	for range 100 {
 		n, err := r.from.Read(r.buf[r.end:])
 		r.end += n
-		if err != nil {
-			if err == io.EOF && r.end > r.begin {
-				err = io.ErrUnexpectedEOF
-			}
-			r.failed = err
-		}
+		r.failed = err
 		if n > 0 {
 			return nil // an error that came with bytes is reported after them
 		}
 		if err != nil {
-			return r.failed
+			return r.fill()
 		}
 	}
 	r.failed = io.ErrNoProgress

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/raftbench/raftbench/raft"
 )
@@ -141,7 +142,7 @@ func (id identity) readHello(r io.Reader, proven raft.ID) (greeting, error) {
 func (id identity) answer(w io.Writer, to raft.ID, refusal error) error {
 	var reason string
 	if refusal != nil {
-		reason = refusal.Error()
+		reason = strings.TrimPrefix(refusal.Error(), ErrRefused.Error()+": ")
 		reason = reason[:min(len(reason), maxReasonBytes)]
 	}
 	b := appendGreeting(nil, greeting{

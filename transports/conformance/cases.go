@@ -467,17 +467,14 @@ func isSafe(s *suite) {
 				})
 			}
 		}
-		s.eventually("frames", func() bool { return group[0].Stats().ReceivedFrames > 100 && group[2].Stats().ReceivedFrames > 100 })
+		for _, r := range group {
+			s.eventually("frames", func() bool { return min(r.Stats().SentFrames, r.Stats().ReceivedFrames) > 100 })
+		}
 		for _, r := range group {
 			r.Close()
 		}
 		close(stop)
 		workers.Wait()
-		for _, r := range group {
-			if st := r.Stats(); st.SentFrames == 0 {
-				s.Errorf("replica %d sent nothing: %+v", r.id, st)
-			}
-		}
 	}
 }
 

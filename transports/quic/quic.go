@@ -83,6 +83,14 @@ type network struct {
 func (n *network) Close() error { return nil }
 
 func (n *network) Endpoint(cfg transports.Config) (transports.Transport, error) {
+	c, err := n.listen(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return transports.NewEndpoint(cfg, n.streams, c)
+}
+
+func (n *network) listen(cfg transports.Config) (*carrier, error) {
 	cfg, err := cfg.WithDefaults()
 	if err != nil {
 		return nil, err
@@ -115,7 +123,7 @@ func (n *network) Endpoint(cfg transports.Config) (transports.Transport, error) 
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c.warnings = smallBuffers(c.udp)
-	return transports.NewEndpoint(cfg, n.streams, c)
+	return c, nil
 }
 
 // udpBuffer is what quic-go wants of the system in each direction. With less, a burst overflows the socket, and the
