@@ -12,23 +12,24 @@ import (
 
 // metric is a figure by which cells are compared.
 type metric struct {
-	name  string
+	name  string // in a table
+	words string // in a sentence
 	isNs  bool
 	value func(*Cell) (float64, bool)
 	over  func(*Cell) Range // over the trials
 }
 
 var (
-	p50Metric = metric{"p50", true,
+	p50Metric = metric{"p50", "the p50", true,
 		func(c *Cell) (float64, bool) { return c.quantile(0.5) },
 		func(c *Cell) Range { return c.P50 }}
-	throughputMetric = metric{"commits/s", false,
+	throughputMetric = metric{"commits/s", "the throughput", false,
 		func(c *Cell) (float64, bool) { return c.Throughput.Median, c.Throughput.N > 0 },
 		func(c *Cell) Range { return c.Throughput }}
-	catchUpMetric = metric{"catch-up", true,
+	catchUpMetric = metric{"catch-up", "the time to catch up", true,
 		func(c *Cell) (float64, bool) { return c.CatchUpTotal.Median, c.CatchUpTotal.N > 0 },
 		func(c *Cell) Range { return c.CatchUpTotal }}
-	leaderlessMetric = metric{"no leader", true,
+	leaderlessMetric = metric{"no leader", "the time without a leader", true,
 		func(c *Cell) (float64, bool) { return c.Leaderless.Median, c.Leaderless.N > 0 },
 		func(c *Cell) Range { return c.Leaderless }}
 )
@@ -79,9 +80,9 @@ func (m metric) ratio(a, b *Cell) (float64, bool) {
 type verdict string
 
 const (
-	distinct   verdict = "clear"         // no trial of one lies between the trials of the other
-	within     verdict = "within spread" // the trials overlap
-	unrepeated verdict = "one trial"     // there is no spread to compare with
+	apart      verdict = "apart"    // every trial of one is above every trial of the other
+	overlap    verdict = "overlap"  // the ranges of their trials have a part in common
+	unrepeated verdict = "one each" // there is no range to compare
 )
 
 func (m metric) verdict(a, b *Cell) verdict {
@@ -90,19 +91,30 @@ func (m metric) verdict(a, b *Cell) verdict {
 	case x.N < 2 || y.N < 2:
 		return unrepeated
 	case x.Max < y.Min || y.Max < x.Min:
-		return distinct
+		return apart
 	}
-	return within
+	return overlap
 }
 
 // pair is two cells that differ in one thing.
 type pair struct {
+	axis     string // "send", "transport"
 	what     string // "send: ride → now", "tcp → quic"
 	from, to *Cell
 }
 
-// choicePairs returns, for each of the five choices, the cells that differ in it and in nothing else. Of each such set
-// one is what the others are compared with: the baseline if it is among them, else the first.
+// byChance returns how often the trials of two cells that do not differ would lie apart all the same, with n trials each:
+// two of all the orders in which 2n trials can come have one cell's above the other's.
+func byChance(n int) float64 {
+	orders := 1.0
+	for i := 1; i <= n; i++ {
+		orders = orders * float64(n+i) / float64(i)
+	}
+	return 2 / orders
+}
+
+// choicePairs returns, for each of the five choices, the cells that differ in it and in nothing else, each compared with
+// the first of its kind.
 func (s *Summary) choicePairs(cells []*Cell) []pair {
 	names := map[string]bool{}
 	for _, c := range cells {
@@ -125,10 +137,10 @@ func (s *Summary) choicePairs(cells []*Cell) []pair {
 			return without(axes, c, strategyAxis.name) + fmt.Sprint(rest) // fmt sorts a map's keys
 		})
 		for _, group := range groups {
-			from := s.reference(group)
-			for _, to := range group {
-				if to != from && to.Choices[name] != from.Choices[name] {
-					pairs = append(pairs, pair{fmt.Sprintf("%s: %s → %s", name, from.Choices[name], to.Choices[name]), from, to})
+			from := group[0]
+			for _, to := range group[1:] {
+				if to.Choices[name] != from.Choices[name] {
+					pairs = append(pairs, pair{name, fmt.Sprintf("%s: %s → %s", name, from.Choices[name], to.Choices[name]), from, to})
 				}
 			}
 		}
@@ -142,7 +154,7 @@ func (s *Summary) axisPairs(cells []*Cell, a axis) []pair {
 	var pairs []pair
 	for _, group := range grouped(cells, func(c *Cell) string { return without(axes, c, a.name) }) {
 		for _, to := range group[1:] {
-			pairs = append(pairs, pair{axisText(a, a.value(&group[0].Cell)) + " → " + axisText(a, a.value(&to.Cell)), group[0], to})
+			pairs = append(pairs, pair{a.name, axisText(a, a.value(&group[0].Cell)) + " → " + axisText(a, a.value(&to.Cell)), group[0], to})
 		}
 	}
 	return pairs
@@ -165,20 +177,11 @@ func (s *Summary) baseline(c *Cell) *Cell {
 	return nil
 }
 
-func (s *Summary) reference(group []*Cell) *Cell {
-	for _, c := range group {
-		if c.Strategy == s.Run.Header.Baseline {
-			return c
-		}
-	}
-	return group[0]
-}
-
-// grouped puts cells with the same key together, in order of first appearance.
-func grouped(cells []*Cell, key func(*Cell) string) [][]*Cell {
+// grouped puts what has the same key together, in order of first appearance.
+func grouped[T any](of []T, key func(T) string) [][]T {
 	at := map[string]int{}
-	var groups [][]*Cell
-	for _, c := range cells {
+	var groups [][]T
+	for _, c := range of {
 		k := key(c)
 		i, ok := at[k]
 		if !ok {

@@ -9,27 +9,75 @@ import (
 )
 
 // Findings returns what the run shows in plain sentences, the most telling first. Each is drawn from figures that the
-// tables show too. Where trials were repeated, a difference that is not larger than theirs among themselves is called
-// none.
+// tables show too. Where trials were repeated, a difference counts only if the trials lie apart.
 func (s *Summary) Findings() []string {
 	var found []string
 	for _, scenario := range s.scenarios() {
 		cells := s.of(scenario)
+		found = append(found, s.roundsFinding(scenario, cells)...)
 		found = append(found, s.strategyFinding(scenario, cells)...)
 	}
 	for _, scenario := range s.scenarios() {
-		found = append(found, s.transportFindings(scenario, s.of(scenario))...)
+		for _, a := range s.varying {
+			if a.name != scenarioAxis.name && a.name != strategyAxis.name {
+				found = append(found, s.axisFindings(scenario, s.of(scenario), a)...)
+			}
+		}
 	}
 	for _, scenario := range s.scenarios() {
 		found = append(found, s.costFinding(scenario, s.of(scenario))...)
+	}
+	switch {
+	case len(found) == 0:
+		found = s.plainFindings()
+	case s.Run.Header.Repeat < 2 && s.Run.Header.Clock != "virtual":
+		found = append(found, "Each cell ran once: a small difference may be noise.")
 	}
 	if line := s.missing(); line != "" {
 		found = append(found, line)
 	}
 	if len(found) == 0 {
-		found = append(found, "There is nothing to compare: no two cells with figures differ in one thing.")
+		found = append(found, "There are no figures.")
 	}
 	return found
+}
+
+// plainFindings says what single cells measured, where there is nothing to compare them with.
+func (s *Summary) plainFindings() []string {
+	var found []string
+	for _, scenario := range s.scenarios() {
+		m := mainMetric(s.of(scenario))
+		for _, c := range s.of(scenario) {
+			if v, ok := m.value(c); ok && len(found) < 3 {
+				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.", clean(scenario), s.place(c), clean(c.Strategy), m.words, m.show(v)))
+			}
+		}
+	}
+	return found
+}
+
+// roundsFinding compares the two cells that differ in nothing but the Backup, where that costs most in rounds.
+func (s *Summary) roundsFinding(scenario string, cells []*Cell) []string {
+	var widest pair
+	most := 1.0
+	for _, p := range s.choicePairs(cells) {
+		if p.axis != "backup" || p.from.CatchUp == nil || p.to.CatchUp == nil || catchUpMetric.verdict(p.from, p.to) == overlap {
+			continue
+		}
+		for _, q := range []pair{p, {p.axis, p.what, p.to, p.from}} { // from is the one with fewer rounds
+			if r, ok := catchUpMetric.ratio(q.from, q.to); ok && r > most && q.to.CatchUp.ProbeRounds > q.from.CatchUp.ProbeRounds {
+				widest, most = q, r
+			}
+		}
+	}
+	if widest.to == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s%s: %s needed %s, %s %s: %s slower to catch up (%s against %s), with every other choice equal.",
+		clean(scenario), s.place(widest.to),
+		clean(widest.to.Strategy), count(widest.to.CatchUp.ProbeRounds, "probe round"),
+		clean(widest.from.Strategy), number(float64(widest.from.CatchUp.ProbeRounds)), times(most),
+		duration(widest.to.CatchUpTotal.Median), duration(widest.from.CatchUpTotal.Median))}
 }
 
 // strategyFinding compares the slowest with the fastest strategy, where they are furthest apart.
@@ -43,7 +91,7 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 	for _, group := range s.strategyGroups(cells) {
 		if low, high := m.extremes(group); low != nil {
 			r, ok := m.ratio(low, high)
-			if !ok || m.verdict(low, high) == within {
+			if !ok || m.verdict(low, high) == overlap {
 				gaps = append(gaps, gap{low, high, 0})
 				continue
 			}
@@ -63,7 +111,7 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 		return 0
 	})
 	if widest.ratio == 0 {
-		return []string{fmt.Sprintf("%s: no strategy's %s differs from another's by more than the trials do among themselves.", clean(scenario), m.name)}
+		return []string{fmt.Sprintf("%s: the strategies do not clearly differ in %s: their trials overlap.", clean(scenario), m.name)}
 	}
 	low, high := widest.low, widest.high
 	lowNs, _ := m.value(low)
@@ -72,21 +120,17 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 	slow, fast := clean(high.Strategy), clean(low.Strategy)
 	var text string
 	switch {
-	case m.name == catchUpMetric.name && high.CatchUp.ProbeRounds > low.CatchUp.ProbeRounds:
-		text = fmt.Sprintf("%s: %s needed %s, %s %s: %s slower to catch up (%s against %s).", where,
-			slow, count(high.CatchUp.ProbeRounds, "probe round"), fast, number(float64(low.CatchUp.ProbeRounds)),
-			times(widest.ratio), duration(highNs), duration(lowNs))
 	case m.name == catchUpMetric.name:
 		phase, part := largestPhase(high.CatchUp)
 		text = fmt.Sprintf("%s: with %s the follower had caught up after %s, %s as long as with %s (%s); %s of it went into %s.", where,
-			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs), percent(part), phase)
+			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs), share(part), phase)
 	case m.name == leaderlessMetric.name:
 		text = fmt.Sprintf("%s: with %s the group had no leader for %s, %s as long as with %s (%s).", where,
 			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 	default:
 		text = fmt.Sprintf("%s: %s's p50 is %s, %s that of %s (%s)", where, slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 		if stage, part := high.largestStage(); stage != "" && part >= 0.5 {
-			text += fmt.Sprintf("; %s of its mean latency is %s", percent(part), stageWords(stage, high.Choices))
+			text += fmt.Sprintf("; %s of its mean latency is %s", share(part), stageWords(stage, high.Choices))
 		}
 		text += "."
 	}
@@ -107,57 +151,70 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 	return []string{text}
 }
 
-// transportFindings compares each transport with the first, over all strategies.
-func (s *Summary) transportFindings(scenario string, cells []*Cell) []string {
-	if !s.varies(transportAxis) {
-		return nil
-	}
+// axisFindings compares each value of an axis with the first, over all cells that differ in nothing else. Of an axis
+// other than the transport, whose values are steps of one scale, only the last value is compared.
+func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string {
 	m := mainMetric(cells)
-	var found []string
-	byTarget := map[string][]pair{}
-	for _, p := range s.axisPairs(cells, transportAxis) {
-		byTarget[p.what] = append(byTarget[p.what], p)
+	sets := grouped(s.axisPairs(cells, a), func(p pair) string { return p.what })
+	if a.name != transportAxis.name && len(sets) > 1 {
+		sets = sets[len(sets)-1:]
 	}
-	for _, p := range s.axisPairs(cells, transportAxis) { // in order, each target once
-		pairs := byTarget[p.what]
-		delete(byTarget, p.what)
+	preposition := "with"
+	if a.name == transportAxis.name {
+		preposition = "over"
+	}
+	var found []string
+	for _, pairs := range sets {
 		var furthest pair
 		low, high, far, n, alike := 0.0, 0.0, 0.0, 0, 0
-		for _, q := range pairs {
-			r, ok := m.ratio(q.from, q.to)
+		for _, p := range pairs {
+			r, ok := m.ratio(p.from, p.to)
 			if !ok || r <= 0 {
 				continue
 			}
-			n++
-			if m.verdict(q.from, q.to) == within {
-				alike++
-			}
-			if n == 1 {
+			if n++; n == 1 {
 				low, high = r, r
 			}
 			low, high = min(low, r), max(high, r)
 			if d := max(r, 1/r); d > far {
-				furthest, far = q, d
+				furthest, far = p, d
+			}
+			if m.verdict(p.from, p.to) == overlap {
+				alike++
 			}
 		}
 		if n == 0 {
 			continue
 		}
-		from, to := clean(furthest.from.Transport), clean(furthest.to.Transport)
+		from := preposition + " " + clean(axisText(a, a.value(&furthest.from.Cell)))
+		to := preposition + " " + clean(axisText(a, a.value(&furthest.to.Cell)))
 		if alike == n {
-			found = append(found, fmt.Sprintf("%s: %s and %s do not differ in %s by more than the trials do among themselves.", clean(scenario), to, from, m.name))
+			found = append(found, fmt.Sprintf("%s: %s %s does not clearly differ from that %s: the trials overlap.", clean(scenario), to, m.words, from))
 			continue
 		}
-		x, _ := m.value(furthest.from)
-		y, _ := m.value(furthest.to)
 		span := times(low)
 		if times(high) != span {
 			span += " to " + times(high)
 		}
-		found = append(found, fmt.Sprintf("%s: %s's %s is %s that of %s; furthest apart with %s (%s against %s).", clean(scenario), to, m.name,
-			span, from, clean(furthest.to.Strategy), duration(y), duration(x)))
+		x, _ := m.value(furthest.from)
+		y, _ := m.value(furthest.to)
+		text := fmt.Sprintf("%s: %s %s is %s that %s", clean(scenario), to, m.words, span, from)
+		if n > 1 {
+			text += fmt.Sprintf("; furthest apart with %s (%s against %s)", clean(furthest.to.Strategy), m.show(y), m.show(x))
+		} else {
+			text += fmt.Sprintf(" (%s against %s)", m.show(y), m.show(x))
+		}
+		found = append(found, text+".")
 	}
 	return found
+}
+
+// share is percent for a part of a whole: nearly all is not called all.
+func share(part float64) string {
+	if part < 1 && part > 0.995 {
+		return "over 99%"
+	}
+	return percent(part)
 }
 
 // costFinding compares the AppendEntries that a commit takes.

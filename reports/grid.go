@@ -1,8 +1,10 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/raftbench/raftbench/results"
 )
@@ -26,7 +28,7 @@ type column struct {
 	few   func(*Cell) bool            // measured, but with too few samples
 	show  func(float64) string        // unless it is a duration
 	unit  string                      // durations: columns with the same unit key are shown in the same unit
-	keep  bool                        // also if no cell has a figure
+	none  string                      // what stands where there is no figure, if not notMeasured
 }
 
 func latencyColumn(head string, q float64) column {
@@ -60,7 +62,7 @@ func (s *Summary) mainColumns() []column {
 		}, show: func(v float64) string { return "±" + percent(v) }},
 	}
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
-		columns = append(columns, column{head: "trials", value: func(c *Cell) (float64, bool) { return float64(c.Trials), true },
+		columns = append(columns, column{head: "trials", none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
 			show: func(v float64) string { return fmt.Sprintf("%.0f of %d", v, s.Run.Header.Repeat) }})
 	}
 	return columns
@@ -74,7 +76,7 @@ func (s *Summary) mainGrid() grid { return s.gridOf(s.of(""), s.varying, s.mainC
 func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	var used []column
 	for _, col := range columns {
-		if col.keep || slices.ContainsFunc(cells, func(c *Cell) bool {
+		if slices.ContainsFunc(cells, func(c *Cell) bool {
 			_, ok := col.value(c)
 			return c.Status == results.OK && (ok || col.few != nil && col.few(c))
 		}) {
@@ -122,7 +124,7 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 			case col.few != nil && col.few(c):
 				row = append(row, tooFew)
 			default:
-				row = append(row, notMeasured)
+				row = append(row, cmp.Or(col.none, notMeasured))
 			}
 		}
 		g.rows = append(g.rows, row)
@@ -136,20 +138,23 @@ func (s *Summary) legend(g grid) []string {
 		return slices.ContainsFunc(g.rows, func(row []string) bool { return slices.Contains(row, word) })
 	}
 	var lines []string
-	loop := "latency is from the moment a proposal was due to the leader's answer"
-	closed := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.RatePerSec == 0 })
-	open := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.RatePerSec > 0 })
-	switch {
-	case open && closed:
-		loop += "; a cell with a rate is open loop, one without is closed loop"
-	case open:
-		loop += " (open loop)"
-	default:
-		loop += " (closed loop)"
+	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Latency != nil }) {
+		loop := ""
+		closed := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Clients > 0 })
+		open := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.RatePerSec > 0 })
+		switch {
+		case open && closed:
+			loop = " (open loop where a rate is given, closed loop where clients are)"
+		case open:
+			loop = " (open loop)"
+		case closed:
+			loop = " (closed loop)"
+		}
+		lines = append(lines, "p50, p99, p99.9: from the moment a proposal was due to the leader's answer"+loop+"; the trials' histograms merged")
 	}
-	lines = append(lines, loop+"; its percentiles are of all trials' histograms merged")
 	if s.Run.Header.Repeat > 1 {
-		lines = append(lines, fmt.Sprintf("the other figures are medians of %d trials; spread: half of their maximum minus minimum, of p50, or of catch-up or the time without a leader where the scenario is about that", s.Run.Header.Repeat))
+		lines = append(lines, fmt.Sprintf("commits/s and times: medians of %d trials; RPCs and bytes: of all trials; spread: half the way from the lowest trial to the highest, of %s",
+			s.Run.Header.Repeat, s.spreadOf()))
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
@@ -166,6 +171,23 @@ func (s *Summary) legend(g grid) []string {
 		lines = append(lines, tooFew+": fewer samples than the percentile needs (p99: 100, p99.9: 1,000)")
 	}
 	return lines
+}
+
+// spreadOf says which figure the spread is of: "p50 (steady), catch-up (lag, diverge)".
+func (s *Summary) spreadOf() string {
+	var parts []string
+	for _, m := range []metric{p50Metric, catchUpMetric, leaderlessMetric} {
+		var of []string
+		for _, scenario := range s.scenarios() {
+			if mainMetric(s.of(scenario)).name == m.name {
+				of = append(of, clean(scenario))
+			}
+		}
+		if len(of) > 0 {
+			parts = append(parts, fmt.Sprintf("%s (%s)", m.name, strings.Join(of, ", ")))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // notReported lists the cells without figures, and why.

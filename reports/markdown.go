@@ -34,7 +34,7 @@ func WriteMarkdown(w io.Writer, run *results.Run) error {
 	}
 	m.accounting()
 	m.again()
-	_, err := io.WriteString(w, m.b.String())
+	_, err := io.WriteString(w, strings.TrimRight(strings.ReplaceAll(m.b.String(), "\n\n\n", "\n\n"), "\n")+"\n")
 	return err
 }
 
@@ -124,6 +124,9 @@ func (m *markdown) intro() {
 	if h.Clock == "virtual" {
 		clock = "in virtual time"
 	}
+	if len(cells) == 0 {
+		parts = []string{"No cell was to be run"}
+	}
 	m.para(fmt.Sprintf("%s: %s with %s each, %s, started %s.", strings.Join(parts, " "), count(uint64(len(cells)), "cell"),
 		count(uint64(max(h.Repeat, 0)), "trial"), clock, h.Started.UTC().Format("2006-01-02 15:04:05 UTC")))
 	settings := grid{head: []string{"setting", "value"}, right: []bool{false, false}}
@@ -173,13 +176,17 @@ func (m *markdown) scenario(name string) {
 	}
 	if len(values(strategyAxis, cells)) > 1 {
 		m.heading("### Strategies")
-		m.para(fmt.Sprintf("Ratios are to %s with everything else equal; below 1 is faster for times, above 1 more for commits/s.", m.s.Run.Header.Baseline))
+		if slices.ContainsFunc(ok, func(c *Cell) bool { return c.Strategy == m.s.Run.Header.Baseline }) {
+			m.para(fmt.Sprintf("Ratios are to %s with everything else equal: below 1 is better for times, above 1 for commits/s.", m.s.Run.Header.Baseline))
+		} else {
+			m.para(fmt.Sprintf("There are no ratios: the baseline %q has no figures here.", m.s.Run.Header.Baseline))
+		}
 		m.table(m.againstBaseline(ok, axes))
 		m.floors(cells)
 	}
 	if found := m.s.choicePairs(ok); len(found) > 0 {
 		m.heading("### One choice at a time")
-		m.para("Cells that differ in one of the five choices and in nothing else.")
+		m.para("Cells that differ in one of the five choices and in nothing else. " + m.trialsLegend())
 		m.table(m.pairGrid(found, axes, true))
 	}
 	for _, a := range axes {
@@ -188,6 +195,7 @@ func (m *markdown) scenario(name string) {
 		}
 		if found := m.s.axisPairs(ok, a); len(found) > 0 {
 			m.heading("### By " + a.name)
+			m.para("Cells that differ in nothing else. " + m.trialsLegend())
 			var rest []axis
 			for _, b := range axes {
 				if b.name != a.name {
@@ -207,11 +215,11 @@ func (m *markdown) scenario(name string) {
 func (m *markdown) againstBaseline(cells []*Cell, axes []axis) grid {
 	var columns []column
 	for _, metric := range metricsOf(cells) {
-		col := column{head: metric.name, value: metric.value, show: figure, keep: true}
+		col := column{head: metric.name, value: metric.value, show: figure}
 		if metric.isNs {
 			col.unit = metric.name
 		}
-		columns = append(columns, col, column{head: "ratio", keep: true, show: times,
+		columns = append(columns, col, column{head: "ratio", show: times,
 			value: func(c *Cell) (float64, bool) { return metric.ratio(m.s.baseline(c), c) }})
 	}
 	main := mainMetric(cells)
@@ -238,7 +246,7 @@ func (m *markdown) pairGrid(of []pair, axes []axis, strategies bool) grid {
 	for _, metric := range metrics {
 		g.head, g.right = append(g.head, metric.name, "ratio"), append(g.right, true, true)
 	}
-	g.head, g.right = append(g.head, "difference"), append(g.right, false)
+	g.head, g.right = append(g.head, "trials"), append(g.right, false)
 	for _, p := range of {
 		row := []string{p.what}
 		for _, a := range axes {
@@ -266,6 +274,16 @@ func (m *markdown) pairGrid(of []pair, axes []axis, strategies bool) grid {
 	return g
 }
 
+// trialsLegend says how to read the column "trials" of a table of pairs.
+func (m *markdown) trialsLegend() string {
+	n := m.s.Run.Header.Repeat
+	if n < 2 {
+		return "With one trial each there is no telling a difference from noise."
+	}
+	return fmt.Sprintf("trials: apart, if all trials of one are above all of the other, else overlap; with %d trials each, %s of pairs that do not differ would read apart by chance.",
+		n, percent(byChance(n)))
+}
+
 // floors names what the transports take by themselves.
 func (m *markdown) floors(cells []*Cell) {
 	var parts []string
@@ -282,24 +300,21 @@ func (m *markdown) floors(cells []*Cell) {
 // stages shows where the mean latency went.
 func (m *markdown) stages(cells []*Cell, axes []axis) {
 	var with []*Cell
-	largest := 0.0
 	for _, c := range cells {
 		if c.Latency == nil || c.Latency.Count() == 0 || len(c.Stages) == 0 {
 			continue
 		}
 		with = append(with, c)
-		largest = max(largest, float64(c.Latency.Mean()))
 	}
 	if len(with) == 0 {
 		return
 	}
-	u := unitFor(largest)
 	g := grid{}
 	for _, a := range axes {
 		g.head, g.right = append(g.head, a.name), append(g.right, false)
 	}
 	add := func(head string) { g.head, g.right = append(g.head, head), append(g.right, true) }
-	add("mean " + u.name)
+	add("mean")
 	for _, stage := range results.LatencyStages {
 		add(stage)
 	}
@@ -311,14 +326,14 @@ func (m *markdown) stages(cells []*Cell, axes []axis) {
 		for _, a := range axes {
 			row = append(row, a.value(&c.Cell))
 		}
-		row = append(row, u.show(float64(c.Latency.Mean())))
+		row = append(row, duration(float64(c.Latency.Mean())))
 		for _, stage := range results.LatencyStages {
 			h := c.Stages[stage]
 			if h == nil || h.Count() == 0 {
 				row = append(row, notMeasured)
 				continue
 			}
-			text := u.show(float64(h.Sum()) / float64(c.Latency.Count()))
+			text := duration(float64(h.Sum()) / float64(c.Latency.Count()))
 			if c.Latency.Sum() > 0 {
 				text += " (" + percent(float64(h.Sum())/float64(c.Latency.Sum())) + ")"
 			}
@@ -326,7 +341,7 @@ func (m *markdown) stages(cells []*Cell, axes []axis) {
 		}
 		for _, stage := range results.BesideStages {
 			if h := c.Stages[stage]; h != nil && h.Count() > 0 {
-				row = append(row, u.show(float64(h.Mean())))
+				row = append(row, duration(float64(h.Mean())))
 			} else {
 				row = append(row, notMeasured)
 			}

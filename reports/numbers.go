@@ -84,10 +84,7 @@ func duration(ns float64) string {
 // percent writes a fraction as a percentage.
 func percent(fraction float64) string {
 	p := fraction * 100
-	switch {
-	case p != 0 && math.Abs(p) < 0.05:
-		return "<0.1%"
-	case p != 0 && math.Abs(p) < 10 && math.Abs(p-math.Round(p)) >= 0.05:
+	if p != 0 && math.Abs(p) < 9.95 {
 		return fmt.Sprintf("%.1f%%", p)
 	}
 	return fmt.Sprintf("%.0f%%", p)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,8 +118,18 @@ func catchUp(random *rand.Rand, t *results.Trial, s strategy, rtt time.Duration,
 	t.CatchUp = c
 }
 
-// matrix makes up the run of a default matrix, the same for the same seed.
-func matrix(seed uint64) *results.Run {
+// matrix returns the made-up run of a default matrix, which the caller may change, but for its histograms.
+func matrix() *results.Run {
+	run := *madeUp()
+	run.Trials = slices.Clone(run.Trials)
+	run.Header.Cells = slices.Clone(run.Header.Cells)
+	end := *run.End
+	run.End = &end
+	return &run
+}
+
+var madeUp = sync.OnceValue(func() *results.Run {
+	const seed = 7
 	random := rand.New(rand.NewPCG(seed, 0))
 	run := &results.Run{Header: results.Header{
 		Format: results.Format, Job: "matrix", Tag: "matrix", Started: started, Seed: seed, Clock: "wall", Repeat: 3, Baseline: "fast-signal",
@@ -167,7 +178,7 @@ func matrix(seed uint64) *results.Run {
 	}
 	run.End = &results.End{Finished: started.Add(90 * time.Second), Trials: len(run.Trials)}
 	return run
-}
+})
 
 // trial finds one trial of a run that matrix made up.
 func trial(run *results.Run, strategy, transport, scenario string, repeat int) *results.Trial {
@@ -185,7 +196,7 @@ func trial(run *results.Run, strategy, transport, scenario string, repeat int) *
 
 // broken is matrix with cells of every kind of misfortune.
 func broken() *results.Run {
-	run := matrix(7)
+	run := matrix()
 	t := trial(run, "linear-loop", "tcp", "steady", 1)
 	t.Status, t.Reason = results.Invalid, "the logs of two replicas differ"
 	t = trial(run, "linear-signal", "quic", "diverge", 2)
@@ -247,7 +258,7 @@ func failover() *results.Run {
 }
 
 var goldenRuns = map[string]func() *results.Run{
-	"matrix":   func() *results.Run { return matrix(7) },
+	"matrix":   matrix,
 	"broken":   broken,
 	"virtual":  virtual,
 	"failover": failover,
@@ -269,6 +280,9 @@ func render(t testing.TB, f Format, run *results.Run) []byte {
 func TestGolden(t *testing.T) {
 	for name, of := range goldenRuns {
 		for _, f := range Formats {
+			if f.Name == "json" && name != "virtual" {
+				continue // its numbers are those of csv, and there are many of them
+			}
 			t.Run(name+"/"+f.Name, func(t *testing.T) {
 				got := render(t, f, of())
 				if again := render(t, f, of()); !bytes.Equal(got, again) {

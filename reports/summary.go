@@ -169,9 +169,10 @@ func judge(trials []results.Trial) (results.Status, string) {
 
 func (c *Cell) add(trials []results.Trial) error {
 	var p50s, throughputs, totals, leaderless []float64
+	var latencies, befores, durings []*results.Histogram
 	var catchUps []*results.CatchUp
 	var failovers []*results.Failover
-	c.Stages = map[string]*results.Histogram{}
+	stages := map[string][]*results.Histogram{}
 	for _, t := range trials {
 		if t.Status != results.OK {
 			continue
@@ -179,23 +180,14 @@ func (c *Cell) add(trials []results.Trial) error {
 		c.Trials++
 		c.Counts = sumCounts(c.Counts, t.Counts)
 		c.Window = sumCounts(c.Window, t.Window)
-		// Histograms are merged, and percentiles taken from the whole: the mean of percentiles is no percentile.
-		if err := mergeInto(&c.Latency, t.Latency); err != nil {
-			return err
-		}
+		latencies = append(latencies, t.Latency)
 		for name, h := range t.Stages {
-			into := c.Stages[name]
-			if err := mergeInto(&into, h); err != nil {
-				return err
-			}
-			if into != nil {
-				c.Stages[name] = into
-			}
+			stages[name] = append(stages[name], h)
 		}
 		if t.Latency != nil && t.Latency.Count() > 0 {
 			p50s = append(p50s, float64(t.Latency.Quantile(0.5)))
 		}
-		if t.Measured > 0 && t.Window.Proposed > 0 {
+		if measuresThroughput(&t) {
 			throughputs = append(throughputs, t.ThroughputPerSec)
 		}
 		if t.Cost != nil {
@@ -207,12 +199,7 @@ func (c *Cell) add(trials []results.Trial) error {
 		if t.CatchUp != nil {
 			catchUps = append(catchUps, t.CatchUp)
 			totals = append(totals, float64(t.CatchUp.Total))
-			if err := mergeInto(&c.Before, t.CatchUp.Before); err != nil {
-				return err
-			}
-			if err := mergeInto(&c.During, t.CatchUp.During); err != nil {
-				return err
-			}
+			befores, durings = append(befores, t.CatchUp.Before), append(durings, t.CatchUp.During)
 		}
 		if t.Failover != nil {
 			failovers = append(failovers, t.Failover)
@@ -222,6 +209,28 @@ func (c *Cell) add(trials []results.Trial) error {
 	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
 	c.CatchUp = medianBy(catchUps, func(u *results.CatchUp) time.Duration { return u.Total })
 	c.Failover = medianBy(failovers, func(f *results.Failover) time.Duration { return f.Leaderless })
+
+	// Histograms are merged, and percentiles taken from the whole: the mean of percentiles is no percentile.
+	c.Stages = map[string]*results.Histogram{}
+	for name, of := range stages {
+		h, err := results.Merged(of...)
+		if err != nil {
+			return err
+		}
+		if h != nil {
+			c.Stages[name] = h
+		}
+	}
+	for _, merge := range []struct {
+		into **results.Histogram
+		of   []*results.Histogram
+	}{{&c.Latency, latencies}, {&c.Before, befores}, {&c.During, durings}} {
+		h, err := results.Merged(merge.of...)
+		if err != nil {
+			return err
+		}
+		*merge.into = h
+	}
 	return nil
 }
 
@@ -235,16 +244,8 @@ func medianBy[T any](of []*T, key func(*T) time.Duration) *T {
 	return of[(len(of)-1)/2]
 }
 
-// mergeInto adds h to *into, which is made when it is first needed. It never changes a trial's histogram.
-func mergeInto(into **results.Histogram, h *results.Histogram) error {
-	if h == nil {
-		return nil
-	}
-	if *into == nil {
-		*into = results.NewHistogram()
-	}
-	return (*into).Merge(h)
-}
+// measuresThroughput says whether a trial's throughput means something: some scenarios have no load.
+func measuresThroughput(t *results.Trial) bool { return t.Measured > 0 && t.Window.Proposed > 0 }
 
 func sumCounts(a, b results.Counts) results.Counts {
 	return results.Counts{
@@ -368,7 +369,7 @@ func (s *Summary) warnOfFirst(c *Cell, trials []results.Trial, warn func(string,
 			return float64(t.Latency.Quantile(0.5)), true
 		}, duration},
 		{"throughput", func(t *results.Trial) (float64, bool) {
-			return t.ThroughputPerSec, t.Measured > 0 && t.Window.Proposed > 0
+			return t.ThroughputPerSec, measuresThroughput(t)
 		}, func(v float64) string { return number(v) + "/s" }},
 		{"catch-up", func(t *results.Trial) (float64, bool) {
 			if t.CatchUp == nil {

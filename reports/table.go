@@ -24,9 +24,10 @@ func WriteTable(w io.Writer, run *results.Run) error {
 	}
 	b.WriteString("\n")
 	g := s.mainGrid()
-	if err := draw(&b, g); err != nil {
+	if err := draw(&b, s.spaced(g)); err != nil {
 		return err
 	}
+	b.WriteString("\n")
 	for _, line := range s.legend(g) {
 		wrap(&b, "  ", line)
 	}
@@ -46,6 +47,22 @@ func WriteTable(w io.Writer, run *results.Run) error {
 	return err
 }
 
+// spaced puts an empty row between scenarios, and between transports, of a table that has a row for each cell.
+func (s *Summary) spaced(g grid) grid {
+	spaced := g
+	spaced.rows = nil
+	for i, row := range g.rows {
+		if i > 0 {
+			before, c := &s.Cells[i-1], &s.Cells[i]
+			if len(g.rows) > 6 && (before.Scenario != c.Scenario || before.Transport != c.Transport) {
+				spaced.rows = append(spaced.rows, make([]string, len(g.head)))
+			}
+		}
+		spaced.rows = append(spaced.rows, row)
+	}
+	return spaced
+}
+
 // title says in one line what was run.
 func (s *Summary) title() string {
 	h := &s.Run.Header
@@ -54,15 +71,16 @@ func (s *Summary) title() string {
 		text += " " + h.Tag
 	}
 	trials := count(uint64(max(h.Repeat, 0)), "trial") + " each"
-	clock := "in real time"
+	clock := "wall clock"
 	if h.Clock == "virtual" {
-		clock = "in virtual time"
+		clock = "virtual time"
 	}
 	return clean(fmt.Sprintf("%s: %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, h.Seed))
 }
 
 // draw renders a grid with no more lines than the eye needs.
-func draw(w io.Writer, g grid) error {
+func draw(b *strings.Builder, g grid) error {
+	var w strings.Builder
 	align := make(tw.Alignment, len(g.right))
 	for i, right := range g.right {
 		align[i] = tw.AlignLeft
@@ -70,7 +88,7 @@ func draw(w io.Writer, g grid) error {
 			align[i] = tw.AlignRight
 		}
 	}
-	table := tablewriter.NewTable(w,
+	table := tablewriter.NewTable(&w,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
 			Borders: tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off},
 			Symbols: tw.NewSymbols(tw.StyleLight),
@@ -97,6 +115,9 @@ func draw(w io.Writer, g grid) error {
 	}
 	if err := table.Render(); err != nil {
 		return fmt.Errorf("drawing the table: %w", err)
+	}
+	for line := range strings.Lines(w.String()) {
+		b.WriteString(strings.TrimRight(strings.TrimPrefix(line, " "), " \n") + "\n")
 	}
 	return nil
 }

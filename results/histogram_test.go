@@ -119,13 +119,25 @@ func TestMergeEqualsRecordingIntoOne(t *testing.T) {
 		if err := sum.Merge(NewHistogram()); err != nil {
 			t.Fatal(err)
 		}
-		got, err := json.Marshal(sum)
+		anew, err := Merged(part(0), nil, part(1), part(2))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(got) != string(want) {
-			t.Errorf("mixture %03b: merged %s, want %s", kind, got, want)
+		for _, sum := range []*Histogram{sum, anew} {
+			got, err := json.Marshal(sum)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != string(want) {
+				t.Errorf("mixture %03b: merged %s, want %s", kind, got, want)
+			}
 		}
+	}
+}
+
+func TestMergedOfNothing(t *testing.T) {
+	if h, err := Merged(nil, nil); h != nil || err != nil {
+		t.Errorf("%v, %v", h, err)
 	}
 }
 
