@@ -14,7 +14,7 @@ type Config struct {
 	Strategy Strategy
 
 	Heartbeat       time.Duration // the leader's period, above 0
-	ElectionTimeout time.Duration // a follower waits this long to twice as long, drawn anew each time; above Heartbeat
+	ElectionTimeout time.Duration // a follower waits this long to twice as long, drawn anew each time; above Heartbeat, at most MaxElectionTimeout
 	Seed            uint64        // of this replica's timeouts and phase; mixed with ID, so a group may share one
 
 	PreVote     bool // ask before raising the term (thesis, section 9.6)
@@ -25,14 +25,16 @@ type Config struct {
 
 	MaxAppendBytes      int // of entries in one AppendEntries (one entry is always sent); default 256 KiB
 	MaxInFlight         int // unanswered AppendEntries with entries per follower; default 128
-	MaxEntryBytes       int // of one entry's data; default 8 MiB
+	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of appended entries that are not committed: more are refused with ErrBusy; default 256 MiB
-	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; default 4096
+	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; at least one a voter, default 4096
 }
 
 // Limits and defaults of Config.
 const (
 	MaxVoters                  = 64
+	MaxElectionTimeout         = 365 * 24 * time.Hour // deadlines must not overflow
+	MaxMaxEntryBytes           = 1 << 30              // an entry's length has 32 bits
 	DefaultMaxAppendBytes      = 256 << 10
 	DefaultMaxInFlight         = 128
 	DefaultMaxEntryBytes       = 8 << 20
@@ -72,6 +74,10 @@ func (c *Config) check() error {
 		return bad("Heartbeat is %v, want above 0", c.Heartbeat)
 	case c.ElectionTimeout <= c.Heartbeat:
 		return bad("ElectionTimeout is %v, want above the Heartbeat of %v", c.ElectionTimeout, c.Heartbeat)
+	case c.ElectionTimeout > MaxElectionTimeout:
+		return bad("ElectionTimeout is %v, at most %v", c.ElectionTimeout, MaxElectionTimeout)
+	case c.MaxEntryBytes > MaxMaxEntryBytes:
+		return bad("MaxEntryBytes is %d, at most %d", c.MaxEntryBytes, MaxMaxEntryBytes)
 	}
 	for i, id := range c.Voters {
 		if id == 0 || slices.Contains(c.Voters[:i], id) {
@@ -95,6 +101,9 @@ func (c *Config) check() error {
 		if *limit.value == 0 {
 			*limit.value = limit.initial
 		}
+	}
+	if c.MaxHeld < len(c.Voters) {
+		return bad("MaxHeld is %d, want at least %d, or a campaign's RequestVotes push each other out", c.MaxHeld, len(c.Voters))
 	}
 	return nil
 }

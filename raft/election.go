@@ -36,6 +36,9 @@ func (n *Node) roleEvent() {
 
 func (n *Node) startCampaign(pre bool) {
 	n.resetElectionTimer()
+	if n.term >= lastTerm-1 {
+		return
+	}
 	n.lead = 0
 	clear(n.votes)
 	n.seq++
@@ -126,8 +129,9 @@ func (n *Node) stepRequestVote(m *Message) {
 }
 
 func (n *Node) stepRequestVoteReply(m *Message) {
-	// The number ties the answer to this campaign; an answer to an earlier one must not be counted.
-	if m.Seq != n.campaign.Seq || m.PreVote != n.campaign.PreVote {
+	// The number and the term tie the answer to this campaign; an answer to an earlier one must not be counted.
+	// (Numbers begin anew when a replica restarts.)
+	if m.Seq != n.campaign.Seq || m.PreVote != n.campaign.PreVote || m.VoteGranted && m.Term != n.campaign.Term {
 		return
 	}
 	if n.role == Candidate && !m.PreVote && m.Term == n.term || n.role == PreCandidate && m.PreVote {

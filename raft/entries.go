@@ -62,6 +62,9 @@ var ErrMalformedEntries = errors.New("malformed entries")
 // for granted: a decoder of messages from outside calls it first.
 func (e Entries) Validate() error {
 	b, last := e.Bytes, uint64(0)
+	if e.Count < 0 {
+		return fmt.Errorf("%w: a count of %d", ErrMalformedEntries, e.Count)
+	}
 	for i := range e.Count {
 		if len(b) < EntryOverhead || uint64(len(b)-EntryOverhead) < uint64(binary.LittleEndian.Uint32(b[8:])) {
 			return fmt.Errorf("%w: entry %d of %d is cut off", ErrMalformedEntries, i, e.Count)
@@ -76,6 +79,18 @@ func (e Entries) Validate() error {
 		return fmt.Errorf("%w: %d bytes follow the last of %d entries", ErrMalformedEntries, len(b), e.Count)
 	}
 	return nil
+}
+
+// terms returns the terms of the first and the last entry of a run that is not empty.
+func (e Entries) terms() (first, last uint64) {
+	b := e.Bytes
+	for i := range e.Count {
+		last, _, b = splitEntry(b)
+		if i == 0 {
+			first = last
+		}
+	}
+	return first, last
 }
 
 // splitEntry reads the first entry of b, which must hold one.

@@ -26,7 +26,9 @@ func (n *Node) stepAppendEntries(m *Message) {
 	}
 	// 4. Entries that are contained are left alone: a late message must not cut off what later ones added. The first
 	// that conflicts goes, with all after it; those that are missing are added.
-	n.appendMissing(m.Entries)
+	if !n.appendMissing(m.Entries) {
+		return
+	}
 
 	// 5. commitIndex moves, never past the last entry that this message proves equal to the leader's.
 	match := m.PrevLogIndex + uint64(m.Entries.Count)
@@ -35,32 +37,33 @@ func (n *Node) stepAppendEntries(m *Message) {
 	n.reply(m, Message{Success: true, Match: match})
 }
 
-// matches reports whether this log has an entry of that index and term. What is committed here matches the log of any
-// leader (leader completeness), even if it was compacted away.
+// matches reports whether this log has an entry of that index and term. What was compacted away is committed, and that
+// the log of every leader has (leader completeness).
 func (n *Node) matches(index, term uint64) bool {
-	if index <= n.commit {
-		return true
+	if t, ok := n.log.Term(index); ok {
+		return t == term
 	}
-	t, ok := n.log.Term(index)
-	return ok && t == term
+	return index < n.log.First()
 }
 
-// appendMissing brings the log to hold these entries, whose predecessor matches.
-func (n *Node) appendMissing(e Entries) {
-	// Everything up to commitIndex is contained.
+// appendMissing brings the log to hold these entries, whose predecessor matches. It returns false, and changes nothing,
+// if that would remove a committed entry: no leader asks for it (leader completeness), so the message is forged.
+func (n *Node) appendMissing(e Entries) bool {
 	for e.Count > 0 && e.First <= n.log.Last() {
 		term, _, rest := splitEntry(e.Bytes)
-		if e.First > n.commit {
-			if have, _ := n.log.Term(e.First); have != term {
-				n.truncate(e.First)
-				break
+		if have, ok := n.log.Term(e.First); ok && have != term {
+			if e.First <= n.commit {
+				return false
 			}
+			n.truncate(e.First)
+			break
 		}
 		e = Entries{First: e.First + 1, Count: e.Count - 1, Bytes: rest}
 	}
 	if e.Count > 0 {
 		n.log.AppendEntries(e)
 	}
+	return true
 }
 
 // commitProven moves a follower's commitIndex as far as entries are proven, committed and durable here.

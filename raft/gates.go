@@ -30,7 +30,7 @@ func (n *Node) opens(g Gate, w Waiting, rides, beat bool) bool {
 		return rides || beat
 	case d == NextBeat:
 		return beat
-	case d != Shut:
+	case d != Shut && n.now.Add(d) > n.now: // or it is beyond the end of time
 		n.gateAt = min(n.gateAt, n.now.Add(d))
 	}
 	return false
@@ -44,7 +44,7 @@ func (n *Node) settleLeader(beat bool) (sent bool) {
 		if beat {
 			n.expire(p)
 		}
-		if len(p.flights) > 0 {
+		if len(p.flights) > 0 && !p.stalled {
 			owed++
 		}
 	}
@@ -78,7 +78,7 @@ func (n *Node) settleCommit(sends func() bool, beat bool) {
 	owed := 0
 	for i := range n.peers {
 		p := &n.peers[i]
-		if len(p.flights) > 0 && !p.probing && p.flights[0].first <= n.quorumIndex {
+		if len(p.flights) > 0 && !p.probing && !p.stalled && p.flights[0].first <= n.quorumIndex {
 			owed++
 			complete = min(complete, p.match)
 		}
@@ -95,11 +95,6 @@ func (n *Node) settleCommit(sends func() bool, beat bool) {
 		n.quorumSince = n.now
 	}
 	n.setCommit(upTo)
-	for i := range n.peers {
-		if p := &n.peers[i]; p.tellSince == 0 {
-			p.tellSince = n.now
-		}
-	}
 }
 
 func (n *Node) commitGate(upTo uint64, owed int, sends func() bool, beat bool) bool {
@@ -116,8 +111,8 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 		if !p.probeDue {
 			return false
 		}
-	} else if p.next > n.log.Last() || p.next < n.log.First() {
-		return false // nothing to send, or no longer there: that would take a snapshot
+	} else if p.next > n.log.Last() {
+		return false
 	}
 	if len(p.flights) >= n.cfg.MaxInFlight || p.stalled && !(beat && len(p.flights) == 0) {
 		return false
@@ -132,8 +127,8 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 // settlePeer opens the Send and Announce gates towards one follower.
 func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 	news := n.commitFor(p) > p.told
-	if !news && p.told >= n.commit {
-		p.tellSince = 0
+	if news && p.tellSince == 0 {
+		p.tellSince = n.now
 	}
 	for n.wantsSend(p, owed, sent, beat) {
 		n.appendTo(p)
@@ -150,7 +145,7 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 			for n.wantsSend(p, owed, true, beat) {
 				n.appendTo(p)
 			}
-			if n.commitFor(p) > p.told || !sent {
+			if n.commitFor(p) > p.told {
 				n.heartbeat(p)
 			}
 			sent = true

@@ -27,7 +27,7 @@ type progress struct {
 	sent  uint64 // highest index ever sent in this term
 
 	told      uint64 // the commitIndex it was last sent, as far as it can use it
-	tellSince Time   // when news of the commitIndex began to wait at the Announce gate; 0 if there is none
+	tellSince Time   // when news that it can use began to wait at the Announce gate; 0 if there is none
 	commit    uint64 // its own commitIndex, as last answered
 
 	active bool // it has answered since the last look of checkQuorum
@@ -98,7 +98,7 @@ func (n *Node) Reachable(now Time, id ID) {
 	switch {
 	case p == nil:
 	case n.role == Leader:
-		p.restart(n.now)
+		n.restart(p)
 		p.told = 0
 	case n.role == Candidate || n.role == PreCandidate:
 		n.requestVote(id)
@@ -106,14 +106,23 @@ func (n *Node) Reachable(now Time, id ID) {
 }
 
 // restart gives up what is in flight and begins again after the last entry known to agree, or with a probe.
-func (p *progress) restart(now Time) {
+func (n *Node) restart(p *progress) {
 	p.flights = p.flights[:0]
 	p.stalled = false
-	p.since = now
+	p.since = n.now
 	if p.probing {
 		p.probeDue = true
 	} else {
 		p.next = p.match + 1
+		n.skipCompacted(p)
+	}
+}
+
+// skipCompacted searches from the log's beginning on if what comes next was compacted away. Its caller knew that every
+// replica has that; this leader, of whom acknowledgements were lost, does not.
+func (n *Node) skipCompacted(p *progress) {
+	if p.next < n.log.First() {
+		p.next, p.probing, p.probeDue = n.log.First(), true, true
 	}
 }
 
@@ -131,7 +140,7 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	if m.Success {
 		n.accepted(p, m, known)
 	} else if known {
-		n.rejected(p, m)
+		n.rejected(p, m, f.last)
 	} else {
 		n.event(Event{Kind: EventStale, Peer: p.id, Prev: m.PrevLogIndex})
 	}
@@ -158,7 +167,8 @@ func (n *Node) measureRTT(p *progress, f flight) {
 }
 
 func (n *Node) accepted(p *progress, m *Message, known bool) {
-	found := p.probing && known
+	// A late answer to an earlier probe of the same place ends the search as well.
+	found := p.probing && (known || m.Match+1 >= p.next)
 	if m.Match > p.match || found {
 		p.match = max(p.match, min(m.Match, n.log.Last()))
 		p.landed()
@@ -168,11 +178,11 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 	switch {
 	case found:
 		p.probing, p.rounds = false, 0
-		p.restart(n.now)
+		n.restart(p)
 	case p.stalled:
 		// It answers again. Whatever else was in flight is taken for lost.
 		if !p.probing {
-			p.restart(n.now)
+			n.restart(p)
 		}
 		p.stalled = false
 	}
@@ -188,30 +198,33 @@ func (p *progress) landed() {
 		done++
 	}
 	p.flights = p.flights[:copy(p.flights, p.flights[done:])]
+	p.next = max(p.next, p.match+1) // a late answer may tell of more than was sent since the last restart
 }
 
-func (n *Node) rejected(p *progress, m *Message) {
+// rejected handles the rejection of an AppendEntries that ended at last; a probe's is the index that it probed.
+func (n *Node) rejected(p *progress, m *Message, last uint64) {
 	if !p.probing {
 		// What it has acknowledged it still has, so nothing has to be searched: messages before this one were lost.
-		p.restart(n.now)
+		n.restart(p)
 		n.event(Event{Kind: EventRejected, Peer: p.id, Prev: m.PrevLogIndex, Index: p.next})
 		return
 	}
+	prev := last // rather than what the message says, which may be forged
 	p.rounds++
 	next := n.cfg.Strategy.Backup.Next(n.log, Reject{
-		PrevLogIndex: m.PrevLogIndex, PrevLogTerm: n.termAt(m.PrevLogIndex), Match: p.match, Round: p.rounds,
+		PrevLogIndex: prev, PrevLogTerm: n.termAt(prev), Match: p.match, Round: p.rounds,
 		XTerm: m.XTerm, XIndex: m.XIndex, XLen: m.XLen, HintIndex: m.HintIndex, HintTerm: m.HintTerm,
 	})
 	// Never at or above what was just rejected, never below what is known to agree; nor before the log's beginning.
-	p.next = max(min(next, m.PrevLogIndex), p.match+1, n.log.First())
-	n.event(Event{Kind: EventRejected, Peer: p.id, Prev: m.PrevLogIndex, Index: p.next, Probe: true})
+	p.next = max(min(next, prev), p.match+1, n.log.First())
+	n.event(Event{Kind: EventRejected, Peer: p.id, Prev: prev, Index: p.next, Probe: true})
 	if p.next == p.match+1 {
 		p.probing, p.rounds = false, 0 // nothing left to find out
 		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: true})
 	}
-	p.restart(n.now)
+	n.restart(p)
 	// The log begins after the place of agreement: only a snapshot could help, so ask no oftener than heartbeats go.
-	p.stalled = p.next > m.PrevLogIndex
+	p.stalled = p.next > prev
 }
 
 func (n *Node) termAt(i uint64) uint64 {
@@ -278,7 +291,7 @@ func (n *Node) heartbeat(p *progress) {
 
 func (n *Node) tell(p *progress, commit uint64) {
 	p.told = max(p.told, commit)
-	if p.told >= n.commit {
+	if n.commitFor(p) <= p.told {
 		p.tellSince = 0
 	}
 }
@@ -292,7 +305,7 @@ func (n *Node) expire(p *progress) {
 	}
 	patience := max(n.cfg.Heartbeat/2, 2*p.rtt) << min(p.losses, 6)
 	if n.now.Sub(p.flights[0].at) >= min(patience, max(n.cfg.ElectionTimeout, 2*p.rtt)) {
-		p.restart(n.now)
+		n.restart(p)
 		p.stalled = true
 		p.losses++
 		p.told = 0

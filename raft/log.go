@@ -22,6 +22,7 @@ type Log struct {
 	first    uint64    // index of the first entry held
 	last     uint64    // first-1 in an empty log
 	runs     []termRun // where each term begins; runs[0] begins at first-1
+	unit     int       // size of a segment, unless an entry needs more
 }
 
 // termRun says that the entries from first on have this term, up to the next run.
@@ -37,8 +38,21 @@ type segment struct {
 
 // NewLog returns an empty log whose first entry will have index first, after an entry of term prevTerm; NewLog(1, 0)
 // is the log of a fresh replica.
-func NewLog(first, prevTerm uint64) *Log {
-	return &Log{first: first, last: first - 1, runs: []termRun{{first - 1, prevTerm}}}
+func NewLog(first, prevTerm uint64) *Log { return newLog(first, prevTerm, segmentBytes) }
+
+func newLog(first, prevTerm uint64, unit int) *Log {
+	return &Log{first: first, last: first - 1, runs: []termRun{{first - 1, prevTerm}}, unit: unit}
+}
+
+// clone returns a copy.
+func (l *Log) clone() *Log {
+	c := newLog(l.first, l.runs[0].term, l.unit)
+	for i := l.first; i <= l.last; {
+		e := l.Slice(i, l.last, maxRun)
+		c.AppendEntries(e)
+		i = e.Last() + 1
+	}
+	return c
 }
 
 // First returns the index of the first entry held, or that will be held.
@@ -170,10 +184,10 @@ func (l *Log) room(size int) *segment {
 		base = s.base + uint64(len(s.buf))
 	}
 	var s *segment
-	if n := len(l.free); n > 0 && size <= segmentBytes {
+	if n := len(l.free); n > 0 && size <= l.unit {
 		s, l.free = l.free[n-1], l.free[:n-1]
 	} else {
-		s = &segment{buf: make([]byte, 0, max(size, segmentBytes))}
+		s = &segment{buf: make([]byte, 0, max(size, l.unit))}
 	}
 	s.first, s.base = l.last+1, base
 	l.segments = append(l.segments, s)
@@ -297,7 +311,7 @@ func (l *Log) Compact(i uint64) {
 func (s *segment) last() uint64 { return s.first + uint64(len(s.offsets)) - 1 }
 
 func (l *Log) recycle(s *segment) {
-	if cap(s.buf) == segmentBytes && len(l.free) < maxFreeSegments {
+	if cap(s.buf) == l.unit && len(l.free) < maxFreeSegments {
 		s.buf, s.offsets = s.buf[:0], s.offsets[:0]
 		l.free = append(l.free, s)
 	}

@@ -1,6 +1,9 @@
 package raft
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // ID names a replica within its group. 0 is nobody.
 type ID uint64
@@ -35,7 +38,7 @@ type Message struct {
 	Type     MessageType
 	From, To ID
 	Term     uint64
-	Seq      uint64 // number of the request, unique for its sender; a reply repeats the number of what it answers
+	Seq      uint64 // number of the request, unique for its sender since it was started; a reply repeats the number of what it answers
 
 	// AppendEntries.
 	PrevLogIndex, PrevLogTerm uint64 // a reply repeats PrevLogIndex
@@ -62,3 +65,26 @@ type Message struct {
 	// RequestVoteReply.
 	VoteGranted bool
 }
+
+// plausible reports whether a correct replica may have sent the message, as far as the message itself tells.
+func (m *Message) plausible() bool {
+	switch m.Type {
+	case AppendEntries:
+		if m.Term == 0 || m.Term == lastTerm || m.PrevLogTerm > m.Term {
+			return false
+		}
+		if m.Entries.Count == 0 {
+			return true
+		}
+		first, last := m.Entries.terms()
+		return m.Entries.First == m.PrevLogIndex+1 && first >= m.PrevLogTerm && last <= m.Term
+	case RequestVote:
+		return m.Term != 0 && m.Term != lastTerm && m.LastLogTerm <= m.Term
+	case AppendEntriesReply, RequestVoteReply:
+		return m.Term != lastTerm
+	}
+	return false
+}
+
+// lastTerm is never reached: a forged message must not make the term overflow.
+const lastTerm = math.MaxUint64

@@ -83,6 +83,8 @@ type Node struct {
 	out     Output
 	outMsgs []Message // collected between two Takes
 	events  []Event
+
+	saveRuns []Entries // memory of Output.Save.Entries
 }
 
 // New starts a replica from what its storage held. Errors wrap ErrConfig.
@@ -121,16 +123,6 @@ func New(now Time, cfg Config, saved Saved) (*Node, error) {
 	n.resetElectionTimer()
 	n.leaderAt = now.Add(-cfg.ElectionTimeout) // nobody has been heard yet
 	return n, nil
-}
-
-func (l *Log) clone() *Log {
-	c := NewLog(l.first, l.runs[0].term)
-	for i := l.first; i <= l.last; {
-		e := l.Slice(i, l.last, segmentBytes)
-		c.AppendEntries(e)
-		i = e.Last() + 1
-	}
-	return c
 }
 
 // Status is a snapshot of a node.
@@ -182,14 +174,20 @@ func (n *Node) uncommittedBytes() uint64 {
 	return n.log.offset(n.log.Last()+1) - n.log.offset(n.commit+1)
 }
 
-// Step handles a message. Messages from replicas outside the group are ignored.
+// Step handles a message, of which it keeps nothing. Messages from replicas outside the group are ignored, and so are
+// those that no correct replica sends: whatever arrives, Step does not panic and takes nothing back that is committed.
+// Entries must have passed Validate.
 func (n *Node) Step(now Time, m *Message) {
 	n.advance(now)
-	if n.peer(m.From) == nil {
+	if n.peer(m.From) == nil || !m.plausible() {
 		return
 	}
 	if m.Term > n.term && !n.ignoresTerm(m) {
-		n.becomeFollower(m.Term, 0)
+		leader := ID(0)
+		if m.Type == AppendEntries {
+			leader = m.From
+		}
+		n.becomeFollower(m.Term, leader)
 	}
 	switch m.Type {
 	case AppendEntries:
@@ -246,6 +244,9 @@ func (n *Node) Campaign(now Time) {
 // sure that no other replica still needs it, until snapshots exist.
 func (n *Node) Compact(i uint64) {
 	n.log.Compact(min(i, n.applied, n.durable))
+	for p := range n.peers {
+		n.skipCompacted(&n.peers[p])
+	}
 }
 
 func (n *Node) advance(now Time) { n.now = max(n.now, now) }

@@ -102,8 +102,8 @@ func (n *Node) takeSave() Save {
 		return Save{}
 	}
 	n.saveSeq++
-	s := Save{Seq: n.saveSeq, Term: n.term, Vote: n.vote, TruncateFrom: n.truncateTo, Entries: n.out.Save.Entries[:0]}
-	s.Entries = n.log.appendRuns(s.Entries, n.handed+1, n.log.Last())
+	n.saveRuns = n.log.appendRuns(n.saveRuns[:0], n.handed+1, n.log.Last())
+	s := Save{Seq: n.saveSeq, Term: n.term, Vote: n.vote, TruncateFrom: n.truncateTo, Entries: n.saveRuns}
 	n.hardChanged, n.truncateTo, n.handed = false, 0, n.log.Last()
 	n.pending = append(n.pending, pendingSave{n.saveSeq, n.log.Last()})
 	return s
