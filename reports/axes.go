@@ -70,9 +70,9 @@ func allAxes(cells []Cell) []axis {
 }
 
 // varyingAxes returns the axes that distinguish cells: all but scenario must do so within one scenario.
-func varyingAxes(cells []Cell) []axis {
+func varyingAxes(axes []axis, cells []Cell) []axis {
 	var varying []axis
-	for _, a := range allAxes(cells) {
+	for _, a := range axes {
 		seen := map[string]string{} // scenario -> value
 		varies := false
 		for i := range cells {
@@ -99,7 +99,7 @@ func (s *Summary) fixed() []string {
 	var common []string
 	own := map[string][]string{}
 	scenarios := s.scenarios()
-	for _, a := range allAxes(s.Cells) {
+	for _, a := range s.axes {
 		if s.varies(a) {
 			continue
 		}
@@ -170,11 +170,11 @@ func axisText(a axis, value string) string {
 	return a.name + "=" + value
 }
 
-// without returns the key of a cell within the axes other than those named.
-func without(axes []axis, c *Cell, names ...string) string {
+// without returns the key of a cell within the axes other than the one named.
+func (s *Summary) without(c *Cell, name string) string {
 	var b strings.Builder
-	for _, a := range axes {
-		if !slices.Contains(names, a.name) {
+	for _, a := range s.axes {
+		if a.name != name {
 			b.WriteString(strconv.Quote(a.value(&c.Cell)))
 		}
 	}
@@ -183,9 +183,8 @@ func without(axes []axis, c *Cell, names ...string) string {
 
 // sort orders cells by axis in the order in which values first appear in the header.
 func (s *Summary) sort() {
-	axes := allAxes(s.Cells)
-	position := make([]map[string]int, len(axes))
-	for i, a := range axes {
+	position := make([]map[string]int, len(s.axes))
+	for i, a := range s.axes {
 		position[i] = map[string]int{}
 		for j := range s.Cells {
 			v := a.value(&s.Cells[j].Cell)
@@ -195,7 +194,7 @@ func (s *Summary) sort() {
 		}
 	}
 	slices.SortStableFunc(s.Cells, func(x, y Cell) int {
-		for i, a := range axes {
+		for i, a := range s.axes {
 			if d := cmp.Compare(position[i][a.value(&x.Cell)], position[i][a.value(&y.Cell)]); d != 0 {
 				return d
 			}

@@ -128,13 +128,12 @@ func (s *Summary) choicePairs(cells []*Cell) []pair {
 			order = append(order, name)
 		}
 	}
-	axes := allAxes(s.Cells)
 	var pairs []pair
 	for _, name := range order {
 		groups := grouped(cells, func(c *Cell) string {
 			rest := maps.Clone(c.Choices)
 			delete(rest, name)
-			return without(axes, c, strategyAxis.name) + fmt.Sprint(rest) // fmt sorts a map's keys
+			return s.without(c, strategyAxis.name) + fmt.Sprint(rest) // fmt sorts a map's keys
 		})
 		for _, group := range groups {
 			from := group[0]
@@ -150,9 +149,8 @@ func (s *Summary) choicePairs(cells []*Cell) []pair {
 
 // axisPairs returns the cells that differ in one axis only, each compared with the axis's first value.
 func (s *Summary) axisPairs(cells []*Cell, a axis) []pair {
-	axes := allAxes(s.Cells)
 	var pairs []pair
-	for _, group := range grouped(cells, func(c *Cell) string { return without(axes, c, a.name) }) {
+	for _, group := range grouped(cells, func(c *Cell) string { return s.without(c, a.name) }) {
 		for _, to := range group[1:] {
 			pairs = append(pairs, pair{a.name, axisText(a, a.value(&group[0].Cell)) + " → " + axisText(a, a.value(&to.Cell)), group[0], to})
 		}
@@ -162,19 +160,12 @@ func (s *Summary) axisPairs(cells []*Cell, a axis) []pair {
 
 // strategyGroups returns the sets of cells that differ in nothing but the strategy.
 func (s *Summary) strategyGroups(cells []*Cell) [][]*Cell {
-	axes := allAxes(s.Cells)
-	return grouped(cells, func(c *Cell) string { return without(axes, c, strategyAxis.name) })
+	return grouped(cells, func(c *Cell) string { return s.without(c, strategyAxis.name) })
 }
 
 // baseline returns the cell of the baseline strategy that differs from c in nothing else; nil if there is none.
 func (s *Summary) baseline(c *Cell) *Cell {
-	axes := allAxes(s.Cells)
-	for _, b := range s.of(c.Scenario) {
-		if b.Strategy == s.Run.Header.Baseline && without(axes, b, strategyAxis.name) == without(axes, c, strategyAxis.name) {
-			return b
-		}
-	}
-	return nil
+	return s.baselines[s.without(c, strategyAxis.name)]
 }
 
 // grouped puts what has the same key together, in order of first appearance.

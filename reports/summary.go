@@ -18,7 +18,9 @@ type Summary struct {
 	Cells    []Cell   // by scenario, then transport, then the other axes, then strategy, each in the header's order
 	Warnings []string // of the run, of its trials, and what putting them together brought up
 
-	varying []axis // what distinguishes cells, in the order of columns
+	axes      []axis           // all of them
+	varying   []axis           // what distinguishes cells, in the order of columns
+	baselines map[string]*Cell // the baseline strategy's cells, by all their other axes
 }
 
 // Cell is all trials of one cell put together. Everything below Planned is zero or nil unless Status is OK, so that no
@@ -97,8 +99,15 @@ func Summarize(run *results.Run) *Summary {
 		slices.SortStableFunc(of, func(a, b results.Trial) int { return a.Repeat - b.Repeat })
 		s.Cells = append(s.Cells, summarizeCell(c, of, run.Header.Repeat))
 	}
+	s.axes = allAxes(s.Cells)
 	s.sort()
-	s.varying = varyingAxes(s.Cells)
+	s.varying = varyingAxes(s.axes, s.Cells)
+	s.baselines = map[string]*Cell{}
+	for i := range s.Cells {
+		if c := &s.Cells[i]; c.Strategy == run.Header.Baseline {
+			s.baselines[s.without(c, strategyAxis.name)] = c
+		}
+	}
 	switch {
 	case run.End == nil:
 		s.Warnings = append(s.Warnings, "the run file has no end: the run crashed or is still going on")
