@@ -202,6 +202,37 @@ func TestFastLectureNotes(t *testing.T) {
 	}
 }
 
+// Which index is tried next by those that need nothing but the rejection.
+func TestNextOfBlindSearches(t *testing.T) {
+	full, compacted := logOf([2]int{1, 1000}), logOf([2]int{1, 1000})
+	compacted.Compact(50)
+	for _, c := range []struct {
+		backup raft.Backup
+		log    *raft.Log
+		r      raft.Reject
+		want   uint64
+	}{
+		{Linear{}, full, raft.Reject{PrevLogIndex: 1000, Round: 1}, 1000},
+		{Linear{}, full, raft.Reject{PrevLogIndex: 1, Round: 1000}, 1},
+		{Bisect{}, full, raft.Reject{PrevLogIndex: 1000, Round: 1}, 501},
+		{Bisect{}, full, raft.Reject{PrevLogIndex: 1000, Round: 1, Match: 500}, 751},
+		{Bisect{}, full, raft.Reject{PrevLogIndex: 3, Round: 1}, 2},
+		{Bisect{}, full, raft.Reject{PrevLogIndex: 501, Round: 1, Match: 500}, 501},
+		{Bisect{}, compacted, raft.Reject{PrevLogIndex: 100, Round: 1}, 76},
+		{Exponential{}, full, raft.Reject{PrevLogIndex: 1000, Round: 1}, 1000},
+		{Exponential{}, full, raft.Reject{PrevLogIndex: 999, Round: 2}, 998},
+		{Exponential{}, full, raft.Reject{PrevLogIndex: 997, Round: 3}, 994},
+		{Exponential{}, full, raft.Reject{PrevLogIndex: 3, Round: 3}, 0},
+		{Exponential{}, full, raft.Reject{PrevLogIndex: 900, Round: 900}, 0},
+		{SendAll{}, full, raft.Reject{PrevLogIndex: 1000, Round: 1}, 1},
+		{SendAll{}, compacted, raft.Reject{PrevLogIndex: 1000, Round: 1}, 51},
+	} {
+		if got := c.backup.Next(c.log, c.r); got != c.want {
+			t.Errorf("%s after %+v tries %d, want %d", c.backup, c.r, got, c.want)
+		}
+	}
+}
+
 // Figure 7 of the Raft paper: the leader's log, and the six followers it may find.
 func TestSearchesFigure7(t *testing.T) {
 	leader := logOf([2]int{1, 3}, [2]int{4, 2}, [2]int{5, 2}, [2]int{6, 3})

@@ -69,3 +69,125 @@ func newNode(t *testing.T, id raft.ID, s raft.Strategy, log *raft.Log) *raft.Nod
 	}
 	return n
 }
+
+// Any point of the space commits what is proposed, in a group of three of which one may be dead, and every live replica
+// applies the same: a strategy changes when, never what.
+func TestAnyPointCommits(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7))
+	points := List()
+	for range 100 {
+		points = append(points, randomPoint(random))
+	}
+	for i, s := range points {
+		// No gate here should hold the test up for minutes of virtual time; how long is for other tests.
+		patience := 30 * time.Second
+		for _, axis := range Axes()[1:] {
+			switch g := (*gateAt(&s, axis)).(type) {
+			case Every:
+				patience += 40 * time.Duration(g)
+			case Batch:
+				patience += 40 * g.Hold
+			}
+		}
+		for _, dead := range []raft.ID{0, 3} {
+			w := world{t: t, nodes: map[raft.ID]*raft.Node{}, applied: map[raft.ID][]byte{}, dead: dead}
+			for id := raft.ID(1); id <= 3; id++ {
+				n, err := raft.New(0, raft.Config{ID: id, Voters: []raft.ID{1, 2, 3}, Strategy: s, Heartbeat: 100 * time.Millisecond,
+					ElectionTimeout: time.Second, Seed: uint64(i)}, raft.Saved{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.nodes[id] = n
+			}
+			w.nodes[1].Campaign(0)
+			want := []byte{}
+			for k := range byte(30) {
+				for w.nodes[1].Status().Role != raft.Leader {
+					w.step()
+				}
+				if _, _, err := w.nodes[1].Propose(w.now, []byte{k}); err != nil {
+					t.Fatalf("%s: %v", String(s), err)
+				}
+				want = append(want, k)
+				for range random.IntN(40) {
+					w.step()
+				}
+			}
+			for done := false; !done; w.step() {
+				done = true
+				for id := range w.nodes {
+					done = done && (id == dead || len(w.applied[id]) == len(want))
+				}
+				if w.now > raft.Time(0).Add(patience) {
+					t.Fatalf("%s with %d dead: after %v, applied are %d, %d and %d of %d", String(s), dead, patience,
+						len(w.applied[1]), len(w.applied[2]), len(w.applied[3]), len(want))
+				}
+			}
+			for id := range w.nodes {
+				if id != dead && string(w.applied[id]) != string(want) {
+					t.Fatalf("%s with %d dead: replica %d applied %v", String(s), dead, id, w.applied[id])
+				}
+			}
+		}
+	}
+}
+
+// world runs a group in virtual time: a message takes 1 ms, a save none.
+type world struct {
+	t       *testing.T
+	now     raft.Time
+	nodes   map[raft.ID]*raft.Node
+	dead    raft.ID // is never called
+	flying  []flying
+	applied map[raft.ID][]byte // the first byte of every entry
+}
+
+type flying struct {
+	at raft.Time
+	m  raft.Message
+}
+
+// step carries out what the nodes want done and goes on to when something happens next.
+func (w *world) step() {
+	next := w.now.Add(time.Hour)
+	for id := raft.ID(1); id <= 3; id++ {
+		if id == w.dead {
+			continue
+		}
+		n := w.nodes[id]
+		for {
+			out := n.Take()
+			for _, m := range out.Messages {
+				// What Output holds is used again by the node.
+				m.Entries.Bytes = append([]byte(nil), m.Entries.Bytes...)
+				w.flying = append(w.flying, flying{w.now.Add(time.Millisecond), m})
+			}
+			for _, run := range out.Apply {
+				for e := range run.All() {
+					w.applied[id] = append(w.applied[id], e.Data[0])
+				}
+			}
+			if out.Save.Seq == 0 {
+				break
+			}
+			n.Saved(w.now, out.Save.Seq)
+		}
+		next = min(next, n.Deadline())
+	}
+	for _, f := range w.flying {
+		next = min(next, f.at)
+	}
+	w.now = max(w.now, next)
+	for len(w.flying) > 0 && w.flying[0].at <= w.now {
+		m := w.flying[0].m
+		w.flying = w.flying[1:]
+		if m.To != w.dead {
+			w.nodes[m.To].Step(w.now, &m)
+		}
+	}
+	for id, n := range w.nodes {
+		if id != w.dead && n.Deadline() <= w.now {
+			n.Tick(w.now)
+		}
+	}
+}

@@ -9,10 +9,10 @@ import (
 func ExampleParse() {
 	for _, text := range []string{
 		"fast-signal",
-		"fast-signal,apply=every(10ms)",
-		"fast, send=batch(8, 1000us), commit=now",
+		"fast-signal,apply=every(17ms)",
+		"fast, send=batch(17, 1000us), commit=now",
 		"fast-signal,commit=now", // another named strategy
-		"fats-signal",
+		"fast,sedn=now",
 		"fast,apply=window(8)",
 	} {
 		s, err := strategies.Parse(text)
@@ -24,22 +24,22 @@ func ExampleParse() {
 	}
 	// Output:
 	// fast-signal
-	// fast,commit=barrier,apply=every(10ms)
-	// fast,send=batch(8,1ms)
+	// fast,commit=barrier,apply=every(17ms)
+	// fast,send=batch(17,1ms)
 	// fast-signal-commit
-	// unknown strategy "fats-signal", did you mean fast-signal? Known: linear-loop, linear-signal, fast-loop, fast-signal, fast-signal-commit, two-phase, eager, hint, bisect, exponential, sendall, linear, fast
+	// strategy "fast,sedn=now": unknown choice "sedn", did you mean send? Known: backup, send, commit, announce, apply
 	// strategy "fast,apply=window(8)": apply: gate window is for send only; apply takes now, ride, every(d), batch(n,hold), confirmed
 }
 
 func ExampleParseList() {
-	list, err := strategies.ParseList("linear-loop,fast,send=batch(8,1ms),commit=now,eager")
+	list, err := strategies.ParseList("linear-loop,fast,send=batch(17,1ms),commit=now,eager")
 	for _, s := range list {
 		fmt.Println(strategies.String(s))
 	}
 	fmt.Println(err)
 	// Output:
 	// linear-loop
-	// fast,send=batch(8,1ms)
+	// fast,send=batch(17,1ms)
 	// eager
 	// <nil>
 }

@@ -47,6 +47,7 @@ func TestGates(t *testing.T) {
 		{"every: with a phase", Every(10 * ms), raft.Waiting{Now: at(12 * ms), Since: at(12 * ms), Phase: 3 * ms}, 1 * ms},
 		{"every: the phase is after now", Every(10 * ms), raft.Waiting{Now: at(12 * ms), Since: at(12 * ms), Phase: 47 * ms}, 5 * ms},
 		{"every: work from before the clock's origin", Every(10 * ms), raft.Waiting{Now: at(-12 * ms), Since: at(-12 * ms)}, 2 * ms},
+		{"every: work from just before it", Every(10 * ms), raft.Waiting{Now: at(-1), Since: at(-1)}, 1},
 	} {
 		if got := c.gate.Wait(c.w); got != c.want {
 			t.Errorf("%s: %s waits %v, want %v", c.about, c.gate, got, c.want)

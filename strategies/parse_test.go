@@ -37,10 +37,11 @@ func TestParse(t *testing.T) {
 			t.Errorf("Parse(%q): %v", c.text, err)
 			continue
 		}
-		if got := String(s); got != c.want {
+		// A strategy with a file of its own may have been added for any point: then it is its name that is printed.
+		if got := String(s); got != c.want && (s.Name != got || describe(s) != c.want) {
 			t.Errorf("Parse(%q) prints as %s, want %s", c.text, got, c.want)
 		}
-		if _, isNamed := sameAs(s, named()); isNamed != (s.Name == c.want) || isNamed != (s.Doc != "") {
+		if _, isNamed := sameAs(s, named()); isNamed != (s.Name != "") || isNamed != (s.Doc != "") {
 			t.Errorf("Parse(%q) has the name %q and the sentence %q", c.text, s.Name, s.Doc)
 		}
 	}
@@ -195,6 +196,20 @@ func texts(list []raft.Strategy) string {
 	return strings.Join(all, " ")
 }
 
+// spell writes each of the strategies in a list as texts does, also one that has been given a name since.
+func spell(t *testing.T, list string) string {
+	t.Helper()
+	var all []raft.Strategy
+	for _, text := range strings.Fields(list) {
+		s, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	return texts(all)
+}
+
 func TestParseList(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"eager", "eager"},
@@ -204,7 +219,7 @@ func TestParseList(t *testing.T) {
 		{"fast,fast-signal-commit,eager,fast,announce=now", "fast-signal-commit eager"},
 	} {
 		list, err := ParseList(c.text)
-		if got := texts(list); err != nil || got != c.want {
+		if got := texts(list); err != nil || got != spell(t, c.want) {
 			t.Errorf("ParseList(%q) = %s, %v, want %s", c.text, got, err, c.want)
 		}
 	}
@@ -257,7 +272,7 @@ func TestCross(t *testing.T) {
 			"two-phase fast,announce=now,apply=batch(2,1ms)"},
 	} {
 		list, err := Cross(c.base, c.v)
-		if got := texts(list); err != nil || got != c.want {
+		if got := texts(list); err != nil || got != spell(t, c.want) {
 			t.Errorf("%s: %s, %v, want %s", c.about, got, err, c.want)
 		}
 		for _, s := range list {
