@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
+)
+
+var failover = Scenario{
+	Name:     "failover",
+	Doc:      "the leader crashes under load: how long until there is another, and until it commits?",
+	Prepare:  func(*Settings, *cluster.Config) error { return nil },
+	Estimate: func(s *Settings) time.Duration { return s.Warmup + 3*s.ElectionTimeout },
+	Run: func(ctx context.Context, t *Trial) error {
+		old, err := t.Elect(ctx, 1)
+		if err != nil {
+			return err
+		}
+		load := t.Foreground()
+		if err := cluster.Sleep(ctx, t.Cluster, t.Warmup); err != nil {
+			return err
+		}
+		t.Measure(load)
+		e := t.watch.watchElection(t.Cluster.Now(), old)
+		t.watch.setCrashed(old, true)
+		t.Cluster.Crash(old)
+		// The first proposal made after the crash: it looks for a leader like any client does.
+		first := newLoad(t, t.PayloadBytes)
+		t.loads = append(t.loads, first)
+		first.Closed(1, 1)
+		if err := t.Cluster.Wait(ctx, t.Timeout, func() bool { return first.Committed() == 1 }); err != nil {
+			return fmt.Errorf("no commit after the leader's crash: %w", err)
+		}
+		t.Result.Failover = e.finish(t.watch, first.lastCommit())
+		t.EndMeasure()
+		t.watch.setCrashed(old, false)
+		return t.Cluster.Restart(old)
+	},
+}
+
+// election follows the way from a leader's crash to its successor.
+type election struct {
+	old       raft.ID
+	crashed   raft.Time
+	candidate raft.Time // first that stood or asked around
+	leader    raft.Time
+	terms     map[uint64]bool
+}
+
+func (w *watch) watchElection(now raft.Time, old raft.ID) *election {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.elected = &election{old: old, crashed: now, terms: map[uint64]bool{}}
+	return w.elected
+}
+
+func (e *election) observe(now raft.Time, id raft.ID, ev *raft.Event) {
+	if id == e.old || e.leader != 0 {
+		return
+	}
+	switch ev.Role {
+	case raft.PreCandidate:
+		setOnce(&e.candidate, now)
+	case raft.Candidate:
+		setOnce(&e.candidate, now)
+		e.terms[ev.Term] = true
+	case raft.Leader:
+		e.leader = now
+	}
+}
+
+func (e *election) finish(w *watch, firstCommit raft.Time) *results.Failover {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.elected = nil
+	return &results.Failover{
+		Detect: e.candidate.Sub(e.crashed), Elect: e.leader.Sub(e.candidate), Leaderless: e.leader.Sub(e.crashed),
+		FirstWrite: firstCommit.Sub(e.crashed), Elections: uint64(len(e.terms)),
+	}
+}

@@ -1,0 +1,49 @@
+package bench
+
+import (
+	"context"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+)
+
+var lag = Scenario{
+	Name: "lag",
+	Doc:  "a follower is cut off while entries commit without it, and healed: how long until it has them?",
+	Params: []Param{
+		{Name: "lag-entries", Default: "2000", Doc: "entries that commit while the follower is cut off"},
+	},
+	Prepare: func(s *Settings, _ *cluster.Config) error {
+		_, err := s.count("lag-entries", 1)
+		return err
+	},
+	Estimate: func(s *Settings) time.Duration {
+		n, _ := s.count("lag-entries", 1)
+		rounds := time.Duration(n/bulkClients + 1)
+		return s.Warmup + 2*foregroundBefore + rounds*s.beatPerCommit() + 2*s.Heartbeat
+	},
+	Run: func(ctx context.Context, t *Trial) error {
+		leader, err := t.Elect(ctx, 1)
+		if err != nil {
+			return err
+		}
+		entries, _ := t.count("lag-entries", 1)
+		follower := t.Other(leader)
+		load := t.Foreground()
+		if err := cluster.Sleep(ctx, t.Cluster, t.Warmup); err != nil {
+			return err
+		}
+		cluster.Isolate(t.Cluster, follower)
+		if err := t.Bulk(ctx, uint64(entries)); err != nil {
+			return err
+		}
+		return t.CatchUp(ctx, load, leader, follower, t.Cluster.Status(follower).Last, 0)
+	},
+}
+
+// bulkClients is how many proposals are under way at a time when entries are only to be made, not measured.
+const bulkClients = 512
+
+// foregroundBefore is how long the foreground load is watched before a follower is healed, so that what catching up
+// does to it shows.
+const foregroundBefore = 200 * time.Millisecond

@@ -1,0 +1,181 @@
+// Package bench runs the matrix: every combination of strategy, transport, scenario and load, several trials of each,
+// interleaved, each judged before its numbers count.
+//
+// It knows neither sockets nor the wall clock nor the command line: a cluster is opened by a function that it is given,
+// and results go to another. It prints nothing.
+package bench
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
+)
+
+// Matrix is what to run: the product of its axes, with settings that are the same in every cell.
+type Matrix struct {
+	Strategies []raft.Strategy
+	Transports []string
+	Scenarios  []string
+	Nodes      []int
+	Payloads   []int     // bytes
+	Clients    []int     // closed loops of the steady scenario
+	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
+
+	// Common holds what does not vary; the fields that an axis sets are ignored.
+	Common Settings
+	Repeat int // trials per cell
+	// Name gives a strategy's name in results, Choices its five choices.
+	Name    func(raft.Strategy) string
+	Choices func(raft.Strategy) map[string]string
+}
+
+// Planned is one cell of a plan.
+type Planned struct {
+	Cell     results.Cell
+	Settings Settings
+	scenario Scenario
+	Estimate time.Duration // of one trial
+}
+
+// Plan returns the cells of the matrix. Errors are about a setting, one line each.
+func (m *Matrix) Plan() ([]Planned, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	var plan []Planned
+	for _, name := range m.Scenarios {
+		scenario, ok := FindScenario(name)
+		if !ok {
+			return nil, fmt.Errorf("scenario %q is not known", name)
+		}
+		for _, transport := range m.Transports {
+			for _, nodes := range m.Nodes {
+				for _, payload := range m.Payloads {
+					for _, load := range m.loads(scenario) {
+						for _, strategy := range m.Strategies {
+							s := m.Common
+							s.Strategy, s.Transport, s.Nodes, s.PayloadBytes = strategy, transport, nodes, payload
+							s.Clients, s.PerSecond = load.clients, load.perSecond
+							if s.Timeout == 0 {
+								s.Timeout = defaultTimeout
+							}
+							p, err := m.planned(scenario, s, len(plan))
+							if err != nil {
+								return nil, err
+							}
+							plan = append(plan, p)
+						}
+					}
+				}
+			}
+		}
+	}
+	return plan, nil
+}
+
+// overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
+const overhead = 150 * time.Millisecond
+
+func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {
+	s.Params = own(scenario, s.Params)
+	group := s.group(0)
+	if err := scenario.Prepare(&s, &group); err != nil {
+		return Planned{}, err
+	}
+	estimate := scenario.Estimate(&s) + 2*s.beatPerCommit() + 2*s.Heartbeat + overhead
+	s.Timeout = max(s.Timeout, 10*estimate)
+	cell := results.Cell{ID: id, Engine: "raftbench", Strategy: m.Name(s.Strategy), Choices: m.Choices(s.Strategy),
+		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
+		Clients: s.Clients, RatePerSec: s.PerSecond, Params: s.Params}
+	return Planned{Cell: cell, Settings: s, scenario: scenario, Estimate: estimate}, nil
+}
+
+// own returns the parameters that this scenario has, with their defaults.
+func own(scenario Scenario, given map[string]string) map[string]string {
+	if len(scenario.Params) == 0 {
+		return nil
+	}
+	params := map[string]string{}
+	for _, p := range scenario.Params {
+		params[p.Name] = p.Default
+		if v, ok := given[p.Name]; ok {
+			params[p.Name] = v
+		}
+	}
+	return params
+}
+
+type offered struct {
+	clients   int
+	perSecond float64
+}
+
+// loads returns the points of the load axis. Only the steady scenario has one: what others measure would depend on how
+// much a strategy commits meanwhile, so there the foreground load is the same fixed rate for all.
+func (m *Matrix) loads(scenario Scenario) []offered {
+	if scenario.Name != steady.Name {
+		return []offered{{perSecond: m.Common.Foreground}}
+	}
+	var list []offered
+	for _, r := range m.Rates {
+		list = append(list, offered{perSecond: r})
+	}
+	if len(list) == 0 {
+		for _, n := range m.Clients {
+			list = append(list, offered{clients: n})
+		}
+	}
+	return list
+}
+
+// Limits of a matrix.
+const (
+	MaxNodes        = 15
+	MaxPayloadBytes = raft.DefaultMaxEntryBytes
+	MaxClients      = 65536
+	MaxPerSecond    = 10e6
+)
+
+func (m *Matrix) check() error {
+	for _, n := range m.Nodes {
+		if n < 3 || n > MaxNodes || n%2 == 0 {
+			return fmt.Errorf("--nodes is %d: want an odd number from 3 to %d; an even group bears no more failures than the odd one below it", n, MaxNodes)
+		}
+	}
+	for _, b := range m.Payloads {
+		if b < MinPayloadBytes || b > MaxPayloadBytes {
+			return fmt.Errorf("--payload is %d bytes: want %d to %d", b, MinPayloadBytes, MaxPayloadBytes)
+		}
+	}
+	for _, c := range m.Clients {
+		if c < 1 || c > MaxClients {
+			return fmt.Errorf("--clients is %d: want 1 to %d", c, MaxClients)
+		}
+	}
+	for _, r := range m.Rates {
+		if !(r > 0 && r <= MaxPerSecond) {
+			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second", strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
+		}
+	}
+	c := &m.Common
+	switch {
+	case m.Repeat < 1:
+		return fmt.Errorf("--repeat is %d: want 1 or more", m.Repeat)
+	case c.Heartbeat < time.Millisecond:
+		return fmt.Errorf("--heartbeat is %v: want 1ms or more", c.Heartbeat)
+	case c.ElectionTimeout <= c.Heartbeat:
+		return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", c.ElectionTimeout, c.Heartbeat)
+	case c.Warmup < 0:
+		return fmt.Errorf("--warmup is %v: want 0 or more", c.Warmup)
+	case c.Duration <= 0 && c.Count == 0:
+		return fmt.Errorf("--duration is %v: want more than 0, or --count", c.Duration)
+	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
+		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
+	case c.MaxAppendBytes < 1:
+		return fmt.Errorf("--max-append is %d bytes: want 1 or more", c.MaxAppendBytes)
+	}
+	return nil
+}

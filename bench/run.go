@@ -1,0 +1,87 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// Run is a plan and how to carry it out.
+type Run struct {
+	Plan    []Planned
+	Repeat  int
+	Seed    uint64
+	Virtual bool // the cluster's time is not the wall clock's
+	Open    Opener
+	// Starting, if not nil, is told before each trial: which of how many it is.
+	Starting func(position, total int, p *Planned, repeat int)
+	// Done gets each result. Its error ends the run.
+	Done func(results.Trial) error
+}
+
+// position is one trial of the plan.
+type position struct{ cell, repeat int }
+
+// order returns all trials in rounds: each round holds one trial of every cell, in a shuffled order of its own, so that
+// whatever drifts on the machine touches all cells alike.
+func (r *Run) order() []position {
+	random := rand.New(rand.NewPCG(r.Seed, 0x6f72646572))
+	var list []position
+	for repeat := range r.Repeat {
+		for _, cell := range random.Perm(len(r.Plan)) {
+			list = append(list, position{cell, repeat})
+		}
+	}
+	return list
+}
+
+// Estimate returns how long the run takes, roughly.
+func (r *Run) Estimate() time.Duration {
+	var sum time.Duration
+	for _, p := range r.Plan {
+		sum += p.Estimate * time.Duration(r.Repeat)
+	}
+	return sum
+}
+
+// Do runs all trials. A trial that fails is recorded, and the others go on. The error is the context's or Done's.
+func (r *Run) Do(ctx context.Context) error {
+	order := r.order()
+	for i, at := range order {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p := &r.Plan[at.cell]
+		if r.Starting != nil {
+			r.Starting(i, len(order), p, at.repeat)
+		}
+		runtime.GC() // what the last trial left behind is not this one's cost
+		started := time.Now()
+		result := r.trial(ctx, p, at)
+		result.Cell, result.Repeat, result.Order, result.Started = p.Cell.ID, at.repeat, i, started
+		if err := r.Done(result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trial runs one trial. A panic is a broken invariant of the code that is measured: it spoils this trial, not those
+// that have been measured already.
+func (r *Run) trial(ctx context.Context, p *Planned, at position) (result results.Trial) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			result = results.Trial{Status: results.Invalid, Reason: fmt.Sprintf("broken invariant: %v", broken)}
+		}
+	}()
+	return runTrial(ctx, p, seedOf(r.Seed, at), r.Virtual, r.Open)
+}
+
+// seedOf gives every trial a seed of its own, the same in every run with the same seed.
+func seedOf(seed uint64, at position) uint64 {
+	return rand.NewPCG(seed, uint64(at.cell)<<32|uint64(at.repeat)).Uint64()
+}

@@ -1,0 +1,55 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+)
+
+// Scenario is something that happens to a group, and what is measured of it. It sees the group only through
+// cluster.Cluster, so that it runs live and in virtual time without a change.
+type Scenario struct {
+	Name   string
+	Doc    string // one sentence
+	Params []Param
+
+	// Prepare checks the cell's parameters and may shape the group: its size, its given logs. It must not start
+	// anything, and is called to plan as well as to run. Errors are about the parameters.
+	Prepare func(s *Settings, group *cluster.Config) error
+	// Estimate says how long a trial takes, roughly, for the plan.
+	Estimate func(s *Settings) time.Duration
+	// Run plays the scenario on a group that is up. It starts the first election itself, by Trial.Elect.
+	Run func(ctx context.Context, t *Trial) error
+}
+
+// Scenarios is the table of all scenarios, in the order in which they are listed.
+var Scenarios = []Scenario{steady, lag, diverge, failover}
+
+// FindScenario returns the scenario of that name.
+func FindScenario(name string) (Scenario, bool) {
+	i := slices.IndexFunc(Scenarios, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Scenario{}, false
+	}
+	return Scenarios[i], true
+}
+
+// Param is a setting of one scenario. It becomes a flag of the command line.
+type Param struct {
+	Name    string // such as "lag-entries"
+	Default string
+	Doc     string
+}
+
+// count reads a parameter that is a whole number of at least least.
+func (s *Settings) count(name string, least int) (int, error) {
+	n, err := strconv.Atoi(s.Params[name])
+	if err != nil || n < least {
+		return 0, fmt.Errorf("--%s is %q: want a whole number, %d or more", name, s.Params[name], least)
+	}
+	return n, nil
+}

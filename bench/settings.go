@@ -1,0 +1,67 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/raft"
+)
+
+// Settings is everything that one trial is run with.
+type Settings struct {
+	Strategy  raft.Strategy
+	Transport string
+	Nodes     int
+
+	PayloadBytes int           // MinPayloadBytes or more
+	Clients      int           // of the steady scenario's closed loop, if PerSecond is 0
+	PerSecond    float64       // of the steady scenario's open loop
+	Foreground   float64       // proposals a second, open loop, while other scenarios run
+	Warmup       time.Duration // before anything is measured
+	Duration     time.Duration // of the steady scenario's measured span
+	Count        uint64        // its length in commits instead, if not 0
+
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+	PreVote         bool
+	CheckQuorum     bool
+	NoOp            bool
+	MaxAppendBytes  int           // of entries in one AppendEntries
+	Retain          uint64        // entries kept although all replicas have applied them
+	Timeout         time.Duration // for anything that a trial waits for
+	Params          map[string]string
+}
+
+// group returns the configuration of the trial's replicas.
+func (s *Settings) group(seed uint64) cluster.Config {
+	return cluster.Config{
+		Replicas: s.Nodes, Strategy: s.Strategy, Heartbeat: s.Heartbeat, ElectionTimeout: s.ElectionTimeout,
+		PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, NoOp: s.NoOp, Seed: seed,
+		MaxAppendBytes: s.MaxAppendBytes, Retain: s.Retain,
+	}
+}
+
+// beatPerSend estimates how long the Send gate keeps an entry, or a probe, at the most.
+func (s *Settings) beatPerSend() time.Duration {
+	w := raft.Waiting{Count: 1, Bytes: s.PayloadBytes, Beat: s.Heartbeat}
+	switch d := s.Strategy.Send.Wait(w); d {
+	case raft.NextMessage, raft.NextBeat, raft.Shut:
+		return s.Heartbeat
+	default:
+		return max(d, 200*time.Microsecond)
+	}
+}
+
+// beatPerCommit estimates how long one proposal takes.
+func (s *Settings) beatPerCommit() time.Duration {
+	d := s.beatPerSend()
+	for _, g := range []raft.Gate{s.Strategy.Commit, s.Strategy.Apply} {
+		switch wait := g.Wait(raft.Waiting{Count: 1, Beat: s.Heartbeat}); wait {
+		case raft.NextMessage, raft.NextBeat, raft.Shut:
+			d += s.Heartbeat
+		default:
+			d += max(0, wait)
+		}
+	}
+	return d
+}

@@ -1,0 +1,224 @@
+package bench
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
+)
+
+// watch is a trial's observer: it follows what happens inside the replicas, for the stages that no single replica sees,
+// for catching up, and for elections.
+type watch struct {
+	ledger *ledger
+	given  uint64 // entries up to this term were there at the start
+
+	mu       sync.Mutex
+	replicas []sight
+
+	// Beside the latency: when a quorum's followers knew of a commit, and when all replicas had applied it.
+	queue    []finished
+	head     int
+	announce *results.Histogram
+	all      *results.Histogram
+	err      error
+
+	times []raft.Time // scratch
+
+	catchUp *catchUp
+	elected *election
+}
+
+// sight is what is known of one replica.
+type sight struct {
+	crashed          bool
+	leading          bool
+	commits, applies []reach // since the oldest proposal that is waited for
+}
+
+// reach says when an index was reached.
+type reach struct {
+	index uint64
+	at    raft.Time
+}
+
+// finished is a recorded proposal whose news still travels.
+type finished struct {
+	index          uint64
+	due, committed raft.Time
+	known          bool // its announcement is recorded
+}
+
+func newWatch(l *ledger, replicas int) *watch {
+	return &watch{ledger: l, replicas: make([]sight, replicas), announce: results.NewHistogram(), all: results.NewHistogram()}
+}
+
+// Applied passes entries on to the ledger: cluster.Observer.
+func (w *watch) Applied(now raft.Time, id raft.ID, e raft.Entries) { w.ledger.apply(id, e, w.given) }
+
+// Events follows a replica: cluster.Observer.
+func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &w.replicas[id-1]
+	moved := false
+	for i := range events {
+		e := &events[i]
+		switch e.Kind {
+		case raft.EventRole:
+			s.leading = e.Role == raft.Leader
+			if w.elected != nil {
+				w.elected.observe(now, id, e)
+			}
+		case raft.EventCommitted:
+			s.commits = append(s.commits, reach{e.Index, now})
+			moved = true
+		case raft.EventApplied:
+			s.applies = append(s.applies, reach{e.Index, now})
+			moved = true
+		}
+		if w.catchUp != nil {
+			w.catchUp.observe(now, id, e)
+		}
+	}
+	if moved {
+		w.drain()
+	}
+}
+
+// finished begins to wait for the news of a recorded proposal to travel.
+func (w *watch) finished(p *cluster.Proposal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = append(w.queue, finished{index: p.Index, due: p.Due, committed: p.Stages.Committed})
+}
+
+// drain records what has arrived everywhere. The lock is held.
+func (w *watch) drain() {
+	for w.head < len(w.queue) {
+		f := &w.queue[w.head]
+		if !f.known {
+			at, ok := w.quorumKnew(f.index)
+			if !ok {
+				break
+			}
+			f.known = true
+			w.put(w.announce, at.Sub(f.committed))
+		}
+		at, ok := w.allApplied(f.index)
+		if !ok {
+			break
+		}
+		w.put(w.all, at.Sub(f.due))
+		w.head++
+	}
+	if w.head == len(w.queue) {
+		w.queue, w.head = w.queue[:0], 0
+		for i := range w.replicas {
+			s := &w.replicas[i]
+			s.commits, s.applies = keepLast(s.commits), keepLast(s.applies)
+		}
+		return
+	}
+	// What is waited for now decides which moments are still needed.
+	oldest := w.queue[w.head].index
+	for i := range w.replicas {
+		s := &w.replicas[i]
+		s.commits, s.applies = dropBefore(s.commits, oldest), dropBefore(s.applies, oldest)
+	}
+	if w.head > 4096 && w.head > len(w.queue)/2 {
+		w.queue, w.head = w.queue[:copy(w.queue, w.queue[w.head:])], 0
+	}
+}
+
+// recent is how many moments are kept of a replica when nothing is waited for: a proposal is reported as finished a
+// little after the moments that concern it.
+const recent = 4096
+
+func keepLast(list []reach) []reach {
+	if len(list) > 2*recent {
+		list = list[:copy(list, list[len(list)-recent:])]
+	}
+	return list
+}
+
+// dropBefore forgets moments that only concern indexes before oldest, if they have become many.
+func dropBefore(list []reach, oldest uint64) []reach {
+	if len(list) < 2*recent {
+		return list
+	}
+	drop := 0
+	for drop < len(list) && list[drop].index < oldest {
+		drop++
+	}
+	return list[:copy(list, list[drop:])]
+}
+
+// firstReach returns when an index was reached, by halving: indexes only grow.
+func firstReach(list []reach, index uint64) (raft.Time, bool) {
+	if len(list) == 0 || list[len(list)-1].index < index {
+		return 0, false
+	}
+	lo, hi := 0, len(list)-1
+	for lo < hi {
+		if mid := (lo + hi) / 2; list[mid].index >= index {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return list[lo].at, true
+}
+
+// quorumKnew returns when as many followers as a quorum takes beside its leader knew that index is committed.
+func (w *watch) quorumKnew(index uint64) (raft.Time, bool) {
+	w.times = w.times[:0]
+	for i := range w.replicas {
+		if s := &w.replicas[i]; !s.leading {
+			if at, ok := firstReach(s.commits, index); ok {
+				w.times = append(w.times, at)
+			}
+		}
+	}
+	need := len(w.replicas) / 2
+	if len(w.times) < need {
+		return 0, false
+	}
+	slices.Sort(w.times)
+	return w.times[need-1], true
+}
+
+// allApplied returns when all replicas that are up had applied an index.
+func (w *watch) allApplied(index uint64) (raft.Time, bool) {
+	var last raft.Time
+	for i := range w.replicas {
+		s := &w.replicas[i]
+		if s.crashed {
+			continue
+		}
+		at, ok := firstReach(s.applies, index)
+		if !ok {
+			return 0, false
+		}
+		last = max(last, at)
+	}
+	return last, true
+}
+
+func (w *watch) put(h *results.Histogram, d time.Duration) {
+	// A follower's clock reading may be a moment before the leader's for what the leader did first: both are taken
+	// before the work that they stand for.
+	if err := h.Record(max(0, d)); err != nil && w.err == nil {
+		w.err = err
+	}
+}
+
+// setCrashed tells that a replica is down, and not waited for.
+func (w *watch) setCrashed(id raft.ID, down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replicas[id-1] = sight{crashed: down}
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+)
+
+// flagsFirst moves flags before the positional arguments of the command that they belong to. The cli library stops at
+// the first positional argument and would silently take the flags after it for more of them.
+func flagsFirst(app *cli.App, args []string) []string {
+	if len(args) == 0 {
+		return args
+	}
+	out, rest := args[:1:1], args[1:]
+	commands, flags := app.Commands, app.Flags
+	for len(rest) > 0 {
+		c := find(commands, rest[0])
+		if c == nil {
+			break
+		}
+		out, rest = append(out, rest[0]), rest[1:]
+		commands, flags = c.Subcommands, c.Flags
+	}
+	var positional []string
+	for i := 0; i < len(rest); i++ {
+		arg := rest[i]
+		switch {
+		case arg == "--":
+			return append(append(append(out, "--"), positional...), rest[i+1:]...)
+		case len(arg) < 2 || arg[0] != '-' || isNumber(arg):
+			positional = append(positional, arg)
+		default:
+			out = append(out, arg)
+			if takesValue(flags, arg) && i+1 < len(rest) {
+				i++
+				out = append(out, rest[i])
+			}
+		}
+	}
+	return append(out, positional...)
+}
+
+func isNumber(arg string) bool {
+	_, err := strconv.ParseFloat(arg, 64)
+	return err == nil
+}
+
+func find(commands []*cli.Command, name string) *cli.Command {
+	for _, c := range commands {
+		if c.HasName(name) {
+			return c
+		}
+	}
+	return nil
+}
+
+// takesValue reports whether the argument after this flag is its value.
+func takesValue(flags []cli.Flag, arg string) bool {
+	name := strings.TrimLeft(arg, "-")
+	if strings.Contains(name, "=") {
+		return false
+	}
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			if n == name {
+				_, isBool := f.(*cli.BoolFlag)
+				return !isBool
+			}
+		}
+	}
+	return false
+}
+
+// list reads a flag with values separated by commas.
+func list[T any](c *cli.Context, name string, parse func(string) (T, error)) ([]T, error) {
+	var values []T
+	for _, text := range strings.Split(c.String(name), ",") {
+		v, err := parse(strings.TrimSpace(text))
+		if err != nil {
+			return nil, usage("--%s: %v", name, err)
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// number reads a whole number, perhaps with a suffix: 10k, 2M.
+func number(text string) (int, error) {
+	n, err := quantity(text)
+	if err != nil || n != float64(int(n)) {
+		return 0, fmt.Errorf("%q is not a whole number such as 16 or 10k", text)
+	}
+	return int(n), nil
+}
+
+// perSecond reads a rate: 500, 10k, 2.5k.
+func perSecond(text string) (float64, error) {
+	n, err := quantity(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a rate a second such as 500 or 10k", text)
+	}
+	return n, nil
+}
+
+// quantity reads a number with a decimal suffix: k, M or G.
+func quantity(text string) (float64, error) {
+	factor := 1.0
+	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
+		if rest, ok := strings.CutSuffix(text, suffix); ok {
+			text, factor = rest, f
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	return n * factor, err
+}
+
+// sizeBytes reads a size: 128, 4KiB, 1MB.
+func sizeBytes(text string) (int, error) {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<40 {
+		return 0, fmt.Errorf("%q is not a size such as 128, 4KiB or 1MB", text)
+	}
+	return int(n), nil
+}
+
+// noArguments refuses positional arguments.
+func noArguments(c *cli.Context) error {
+	if arg := c.Args().First(); arg != "" {
+		return usage("argument %q is not understood: settings are flags, see %s --help", arg, commandPath(c))
+	}
+	return nil
+}

@@ -1,0 +1,394 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/reports"
+	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/strategies"
+)
+
+// longRun is the estimate beyond which a matrix is only run with --yes.
+const longRun = 15 * time.Minute
+
+// quickSettings is what --quick puts in the place of defaults.
+var quickSettings = map[string]string{
+	"repeat": "1", "warmup": "100ms", "duration": "300ms", "lag-entries": "500", "diverge-entries": "10", "diverge-terms": "3",
+}
+
+func matrixCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.StringFlag{Category: "axes", Name: "strategy", Usage: "strategies: names or points of the space, as in fast,send=batch(8,1ms),commit=now (default: the six of the classroom)"},
+		&cli.StringFlag{Category: "axes", Name: "backup", Usage: "backups to cross the strategies with"},
+		&cli.StringFlag{Category: "axes", Name: "send", Usage: "Send gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: "commit", Usage: "Commit gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: "announce", Usage: "Announce gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: "apply", Usage: "Apply gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "transports"},
+		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "scenarios"},
+		&cli.StringFlag{Category: "axes", Name: "nodes", Value: "3", Usage: "replicas in a group, odd"},
+		&cli.StringFlag{Category: "axes", Name: "payload", Value: "128", Usage: "size of a proposal, such as 128 or 4KiB"},
+		&cli.StringFlag{Category: "axes", Name: "clients", Value: "16", Usage: "steady: clients of a closed loop"},
+		&cli.StringFlag{Category: "axes", Name: "rate", Usage: "steady: proposals a second of an open loop, instead of clients"},
+
+		&cli.DurationFlag{Category: "every trial", Name: "warmup", Value: 200 * time.Millisecond, Usage: "time before anything is measured"},
+		&cli.DurationFlag{Category: "every trial", Name: "duration", Value: 800 * time.Millisecond, Usage: "steady: measured time"},
+		&cli.StringFlag{Category: "every trial", Name: "count", Value: "0", Usage: "steady: commits to measure instead of a time"},
+		&cli.StringFlag{Category: "every trial", Name: "foreground-rate", Value: "500", Usage: "proposals a second, open loop, while scenarios other than steady run"},
+		&cli.DurationFlag{Category: "every trial", Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "the leader's period"},
+		&cli.DurationFlag{Category: "every trial", Name: "election-timeout", Value: time.Second, Usage: "a follower waits this long to twice as long"},
+		&cli.BoolFlag{Category: "every trial", Name: "pre-vote", Value: true, Usage: "replicas ask before they raise the term"},
+		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
+		&cli.BoolFlag{Category: "every trial", Name: "no-op", Usage: "a new leader appends an empty entry"},
+		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes"},
+		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
+		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
+
+		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 3, Usage: "trials of each cell, interleaved with the others"},
+		&cli.Uint64Flag{Category: "the run", Name: "seed", Usage: "of the order, of timeouts and phases (default: drawn, and told)"},
+		&cli.StringFlag{Category: "the run", Name: "baseline", Usage: "strategy that ratios refer to (default: the first)"},
+		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
+		&cli.StringFlag{Category: "the run", Name: "tag", Value: "matrix", Usage: "end of the name of the run's folder"},
+		&cli.IntFlag{Category: "the run", Name: "port", Usage: "listen on this port and those after it (default: any free ones)"},
+		&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: see raftbench list formats"},
+		&cli.BoolFlag{Category: "the run", Name: "quick", Usage: "a taste: one short trial of each cell"},
+		&cli.BoolFlag{Category: "the run", Name: "dry-run", Usage: "print the plan and the expected time, and do nothing"},
+		&cli.BoolFlag{Category: "the run", Name: "yes", Usage: "run a matrix even if it takes more than " + longRun.String()},
+	}
+	for _, s := range bench.Scenarios {
+		for _, p := range s.Params {
+			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
+		}
+	}
+	return &cli.Command{
+		Name:  "matrix",
+		Usage: "run every combination of strategy, transport, scenario and load",
+		Description: `Values of an axis are separated by commas. Every cell is run several times, interleaved with the others in an
+order drawn from the seed; a cell whose bookkeeping does not come out prints INVALID and no number.
+
+Examples:
+  raftbench run matrix
+  raftbench run matrix --scenario diverge --strategy linear-signal,fast-signal,bisect --diverge-entries 1000
+  raftbench run matrix --strategy fast-loop,fast-signal-commit --scenario steady --clients 1
+  raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
+  raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run`,
+		Flags:  flags,
+		Action: runMatrix,
+	}
+}
+
+func runMatrix(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if c.Bool("quick") {
+		for name, value := range quickSettings {
+			if !c.IsSet(name) {
+				if err := c.Set(name, value); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	format, err := findFormat(c.String("format"))
+	if err != nil {
+		return err
+	}
+	m, err := matrixOf(c)
+	if err != nil {
+		return err
+	}
+	baseline, err := baselineOf(c, m)
+	if err != nil {
+		return err
+	}
+	plan, err := m.Plan()
+	if err != nil {
+		return usage("%v", err)
+	}
+	seed := c.Uint64("seed")
+	if !c.IsSet("seed") {
+		seed = uint64(rand.Uint32())
+	}
+	run := bench.Run{Plan: plan, Repeat: m.Repeat, Seed: seed, Open: openLive(c.Int("port"))}
+	estimate := run.Estimate().Round(time.Second)
+	if c.Bool("dry-run") {
+		return printPlan(c, &run, estimate)
+	}
+	if estimate > longRun && !c.Bool("yes") {
+		return usage("%d cells x %d trials would take about %v: say --yes to run them, or take fewer", len(plan), m.Repeat, estimate)
+	}
+	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
+		return err
+	}
+	started := time.Now()
+	writer, err := results.Create(c.String("out"), c.String("tag"), started)
+	if err != nil {
+		return environment(err)
+	}
+	defer writer.Close()
+	header := results.Header{
+		Job: "matrix", Tag: c.String("tag"), Started: started.UTC(), Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: "wall",
+		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Versions: versions(), Machine: machine(),
+	}
+	for _, p := range plan {
+		header.Cells = append(header.Cells, p.Cell)
+	}
+	if err := writer.Header(header); err != nil {
+		return environment(err)
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
+	return carryOut(c, &run, writer, format)
+}
+
+// carryOut runs a plan, writes what comes of it, and reports it.
+func carryOut(c *cli.Context, run *bench.Run, writer *results.Writer, format reports.Format) error {
+	progress := newProgress(c.App.ErrWriter, run.Estimate())
+	trials := 0
+	run.Starting = progress.starting
+	run.Done = func(t results.Trial) error {
+		trials++
+		return writer.Trial(t)
+	}
+	err := run.Do(c.Context)
+	progress.end()
+	interrupted := c.Context.Err() != nil
+	if err != nil && !interrupted {
+		return environment(err)
+	}
+	if err := errors.Join(writer.End(results.End{Finished: time.Now().UTC(), Interrupted: interrupted, Trials: trials}), writer.Close()); err != nil {
+		return environment(err)
+	}
+	// Reports are made from the file, as a later reader makes them.
+	read, err := results.Read(writer.Dir())
+	if err != nil {
+		return environment(err)
+	}
+	if err := format.Write(c.App.Writer, read); err != nil {
+		return environment(err)
+	}
+	if err := writeReports(writer.Dir(), read); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "report: %s/report.md\n", writer.Dir())
+	return verdict(read)
+}
+
+// defaultStrategies are those of the classroom, and what they lead to.
+const defaultStrategies = "linear-loop,linear-signal,fast-loop,fast-signal,fast-signal-commit,eager"
+
+// matrixOf reads the flags.
+func matrixOf(c *cli.Context) (*bench.Matrix, error) {
+	m := &bench.Matrix{Repeat: c.Int("repeat"), Name: strategies.String, Choices: strategies.Choices}
+	var err error
+	if m.Strategies, err = strategiesOf(c); err != nil {
+		return nil, err
+	}
+	var scenarioNames []string
+	for _, s := range bench.Scenarios {
+		scenarioNames = append(scenarioNames, s.Name)
+	}
+	lists := []error{
+		names(c, "transport", transportNames(), &m.Transports),
+		names(c, "scenario", scenarioNames, &m.Scenarios),
+		into(c, "nodes", number, &m.Nodes),
+		into(c, "payload", sizeBytes, &m.Payloads),
+		into(c, "clients", number, &m.Clients),
+	}
+	if c.IsSet("rate") {
+		if c.IsSet("clients") {
+			return nil, usage("--clients and --rate exclude each other: a closed loop has clients, an open loop a rate")
+		}
+		lists = append(lists, into(c, "rate", perSecond, &m.Rates))
+	}
+	for _, err := range lists {
+		if err != nil {
+			return nil, err
+		}
+	}
+	s := &m.Common
+	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
+	s.Heartbeat, s.ElectionTimeout = c.Duration("heartbeat"), c.Duration("election-timeout")
+	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
+	var count, retain []int
+	var foreground []float64
+	var maxAppend []int
+	for _, err := range []error{
+		into(c, "count", number, &count), into(c, "retain", number, &retain),
+		into(c, "foreground-rate", perSecond, &foreground), into(c, "max-append", sizeBytes, &maxAppend),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	if count[0] < 0 || retain[0] < 0 {
+		return nil, usage("--count and --retain are %d and %d: want 0 or more", count[0], retain[0])
+	}
+	s.Count, s.Retain, s.Foreground, s.MaxAppendBytes = uint64(count[0]), uint64(retain[0]), foreground[0], maxAppend[0]
+	s.Params = map[string]string{}
+	for _, scenario := range bench.Scenarios {
+		for _, p := range scenario.Params {
+			s.Params[p.Name] = c.String(p.Name)
+		}
+	}
+	return m, nil
+}
+
+func into[T any](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
+	*values, err = list(c, name, parse)
+	return err
+}
+
+func names(c *cli.Context, flag string, known []string, values *[]string) error {
+	return into(c, flag, func(name string) (string, error) {
+		if !slices.Contains(known, name) {
+			return "", errors.New(nearest.Unknown(flag, name, known))
+		}
+		return name, nil
+	}, values)
+}
+
+func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
+	var v strategies.Values
+	crossed := false
+	for name, values := range map[string]*[]string{"backup": &v.Backup, "send": &v.Send, "commit": &v.Commit, "announce": &v.Announce, "apply": &v.Apply} {
+		if !c.IsSet(name) {
+			continue
+		}
+		var err error
+		if *values, err = strategies.Split(c.String(name)); err != nil {
+			return nil, usage("--%s: %v", name, err)
+		}
+		crossed = true
+	}
+	text := c.String("strategy")
+	if text == "" && !crossed {
+		text = defaultStrategies
+	}
+	var base []raft.Strategy
+	if text != "" {
+		var err error
+		if base, err = strategies.ParseList(text); err != nil {
+			return nil, usage("--strategy: %v", err)
+		}
+	}
+	all, err := strategies.Cross(base, v)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	return all, nil
+}
+
+func baselineOf(c *cli.Context, m *bench.Matrix) (string, error) {
+	if !c.IsSet("baseline") {
+		return strategies.String(m.Strategies[0]), nil
+	}
+	s, err := strategies.Parse(c.String("baseline"))
+	if err != nil {
+		return "", usage("--baseline: %v", err)
+	}
+	var known []string
+	for _, other := range m.Strategies {
+		known = append(known, strategies.String(other))
+	}
+	if name := strategies.String(s); slices.Contains(known, name) {
+		return name, nil
+	}
+	return "", usage("--baseline is %s, which is not run: want one of %s", c.String("baseline"), strings.Join(known, ", "))
+}
+
+// checkPorts finds out before any load starts whether the ports that were asked for are free, for TCP and UDP alike.
+func checkPorts(port, nodes int) error {
+	if port == 0 {
+		return nil
+	}
+	if port < 1 || port+nodes-1 > 65535 {
+		return usage("--port is %d: want 1 to %d, so that %d replicas have ports", port, 65536-nodes, nodes)
+	}
+	for p := port; p < port+nodes; p++ {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return environment(fmt.Errorf("--port: %w: choose another, or none for any free ones", err))
+		}
+		l.Close()
+		u, err := net.ListenPacket("udp", address)
+		if err != nil {
+			return environment(fmt.Errorf("--port: %w: choose another, or none for any free ones", err))
+		}
+		u.Close()
+	}
+	return nil
+}
+
+// settingsOf returns the settings that hold for every cell: all flags that are not axes.
+func settingsOf(c *cli.Context) map[string]string {
+	s := map[string]string{}
+	for _, f := range c.Command.Flags {
+		if categorized, ok := f.(cli.CategorizableFlag); ok && categorized.GetCategory() == "every trial" {
+			name := f.Names()[0]
+			s[name] = fmt.Sprint(c.Value(name))
+		}
+	}
+	return s
+}
+
+// again writes a command line that names every setting which shapes the run, so that defaults of a later version do not
+// change it.
+func again(c *cli.Context, seed uint64) string {
+	words := []string{"raftbench run matrix"}
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		value := fmt.Sprint(c.Value(name))
+		switch name {
+		case "quick", "dry-run", "yes", "out", "format", "help", "seed":
+			continue
+		case "strategy":
+			if value == "" && !slices.ContainsFunc(strategies.Axes(), c.IsSet) {
+				value = defaultStrategies
+			}
+		}
+		if value == "" || value == "0" && name == "port" {
+			continue
+		}
+		words = append(words, "--"+name+"="+shellQuote(value))
+	}
+	return strings.Join(append(words, fmt.Sprintf("--seed=%d", seed)), " ")
+}
+
+func shellQuote(text string) string {
+	if strings.ContainsAny(text, " ()'\"$&;|<>*?") {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	return text
+}
+
+func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration) error {
+	var rows [][]string
+	for _, p := range run.Plan {
+		load := fmt.Sprintf("%d clients", p.Cell.Clients)
+		if p.Cell.RatePerSec > 0 {
+			load = fmt.Sprintf("%.0f/s", p.Cell.RatePerSec)
+		}
+		rows = append(rows, []string{p.Cell.Scenario, p.Cell.Transport, p.Cell.Strategy, strconv.Itoa(p.Cell.Nodes),
+			fmt.Sprintf("%d B", p.Cell.PayloadBytes), load, p.Estimate.Round(10 * time.Millisecond).String()})
+	}
+	if err := writeList(c, []string{"scenario", "transport", "strategy", "nodes", "payload", "load", "a trial"}, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%d cells x %d trials: about %v\n", len(run.Plan), run.Repeat, estimate)
+	return err
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/raftbench/raftbench/bench"
+)
+
+// progress tells how far a run is: a line that is drawn again on a terminal, plain lines elsewhere.
+type progress struct {
+	out     io.Writer
+	bar     *progressbar.ProgressBar // nil if out is no terminal
+	total   time.Duration            // estimated
+	done    time.Duration            // estimates of the trials that are over
+	started time.Time
+}
+
+func newProgress(out io.Writer, total time.Duration) *progress {
+	p := &progress{out: out, total: total, started: time.Now()}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.bar = progressbar.NewOptions64(int64(total),
+			progressbar.OptionSetWriter(out),
+			progressbar.OptionSetWidth(20),
+			progressbar.OptionSetPredictTime(false),
+			progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetRenderBlankState(true),
+		)
+	}
+	return p
+}
+
+// starting tells that a trial begins.
+func (p *progress) starting(position, total int, cell *bench.Planned, repeat int) {
+	c := &cell.Cell
+	text := fmt.Sprintf("%d/%d  %s %s %s  %s left", position+1, total, c.Scenario, c.Transport, c.Strategy, p.left())
+	if p.bar != nil {
+		p.bar.Describe(text)
+		_ = p.bar.Set64(int64(min(p.done, p.total)))
+	} else {
+		fmt.Fprintln(p.out, text)
+	}
+	p.done += cell.Estimate
+}
+
+// left corrects the estimate by how the run has gone so far.
+func (p *progress) left() time.Duration {
+	left := p.total - p.done
+	if spent := time.Since(p.started); p.done > 5*time.Second {
+		left = time.Duration(float64(left) * float64(spent) / float64(p.done))
+	}
+	return left.Round(time.Second)
+}
+
+// end clears the line.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}

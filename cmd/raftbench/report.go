@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/reports"
+	"github.com/raftbench/raftbench/results"
+)
+
+func reportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "report",
+		Usage:     "write a report of a run that was made earlier",
+		ArgsUsage: "RUN",
+		Description: `RUN is a run's folder, or its run.jsonl. The report is made from that file alone and goes to standard output.
+
+Examples:
+  raftbench report raftbench-results/20261123-051500-matrix
+  raftbench report raftbench-results/20261123-051500-matrix --format csv > cells.csv`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Value: "table", Usage: "table, markdown, csv or json: see raftbench list formats"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usage("%d runs named: want one, the folder of a run or its run.jsonl", c.NArg())
+			}
+			format, err := findFormat(c.String("format"))
+			if err != nil {
+				return err
+			}
+			run, err := results.Read(c.Args().First())
+			if err != nil {
+				return usage("%v", err)
+			}
+			if err := format.Write(c.App.Writer, run); err != nil {
+				return environment(err)
+			}
+			return verdict(run)
+		},
+	}
+}
+
+func findFormat(name string) (reports.Format, error) {
+	i := slices.IndexFunc(reports.Formats, func(f reports.Format) bool { return f.Name == name })
+	if i < 0 {
+		var names []string
+		for _, f := range reports.Formats {
+			names = append(names, f.Name)
+		}
+		return reports.Format{}, usage("--format: %s", nearest.Unknown("format", name, names))
+	}
+	return reports.Formats[i], nil
+}
+
+// verdict returns the error, and so the exit status, that a run deserves.
+func verdict(run *results.Run) error {
+	count := map[results.Status]int{}
+	first := map[results.Status]string{}
+	for _, t := range run.Trials {
+		if count[t.Status]++; count[t.Status] == 1 {
+			first[t.Status] = t.Reason
+		}
+	}
+	switch {
+	case count[results.Invalid] > 0:
+		return exitError{exitUnsafe, fmt.Errorf("%d of %d trials are INVALID, the first because: %s", count[results.Invalid], len(run.Trials), first[results.Invalid])}
+	case run.End == nil || run.End.Interrupted:
+		return exitError{exitInterrupted, fmt.Errorf("the run did not come to its end: %d trials are there", len(run.Trials))}
+	case count[results.Failed] > 0:
+		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials could not be measured, the first because: %s", count[results.Failed], len(run.Trials), first[results.Failed])}
+	case count[results.Inconclusive] > 0:
+		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials are inconclusive, the first because: %s", count[results.Inconclusive], len(run.Trials), first[results.Inconclusive])}
+	}
+	return nil
+}
+
+// writeReports puts the reports that every run gets beside its run file.
+func writeReports(dir string, run *results.Run) error {
+	for file, name := range map[string]string{"report.md": "markdown", "report.csv": "csv"} {
+		format, err := findFormat(name)
+		if err != nil {
+			return err
+		}
+		if err := writeReport(filepath.Join(dir, file), format, run); err != nil {
+			return environment(err)
+		}
+	}
+	return nil
+}
+
+func writeReport(path string, format reports.Format, run *results.Run) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return plain(err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return format.Write(f, run)
+}
+
+// plain shortens the system's errors about files to path and cause.
+func plain(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
+	return err
+}
