@@ -14,3 +14,5 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	conformance.Run(t, mem.Kind(), conformance.Traits{NoAllocs: true})
 }
+
+func BenchmarkMem(b *testing.B) { conformance.Benchmark(b, mem.Kind()) }

@@ -13,3 +13,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestPerClass(t *testing.T)     { conformance.Run(t, quic.PerClass(), conformance.Traits{}) }
 func TestSingleStream(t *testing.T) { conformance.Run(t, quic.SingleStream(), conformance.Traits{}) }
+
+func BenchmarkPerClass(b *testing.B)     { conformance.Benchmark(b, quic.PerClass()) }
+func BenchmarkSingleStream(b *testing.B) { conformance.Benchmark(b, quic.SingleStream()) }

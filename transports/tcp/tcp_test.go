@@ -1,6 +1,7 @@
 package tcp_test
 
 import (
+	"io"
 	"net"
 	"testing"
 
@@ -20,4 +21,42 @@ func TestPlain(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	conformance.Run(t, tcp.TLS(), conformance.Traits{})
+}
+
+func BenchmarkPlain(b *testing.B) { conformance.Benchmark(b, tcp.Plain()) }
+func BenchmarkTLS(b *testing.B)   { conformance.Benchmark(b, tcp.TLS()) }
+
+// BenchmarkFloor is a ping-pong over two bare connections, to hold BenchmarkPlain against.
+func BenchmarkFloor(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		buf := make([]byte, 150)
+		for {
+			if _, err := io.ReadFull(c, buf); err != nil {
+				return
+			}
+			c.Write(buf)
+		}
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 150)
+	for b.Loop() {
+		c.Write(buf)
+		if _, err := io.ReadFull(c, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
