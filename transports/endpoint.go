@@ -91,6 +91,7 @@ type endpoint struct {
 	err    error // of Close
 
 	mu       sync.Mutex
+	cutEarly map[raft.ID]bool  // by SetLink before Start
 	warnings map[string]string // by what they are about, the latest each
 }
 
@@ -112,9 +113,14 @@ func (e *endpoint) Start(addrs map[raft.ID]string, h Handler) {
 		}
 	}
 	e.handler = h
+	e.mu.Lock()
+	for _, p := range peers {
+		p.cut.Store(e.cutEarly[p.id])
+	}
 	if !e.peers.CompareAndSwap(nil, &peers) {
 		panic("transports: endpoint started twice")
 	}
+	e.mu.Unlock()
 	for _, p := range peers {
 		if e.cfg.Self < p.id {
 			e.wg.Go(p.dial)
@@ -194,7 +200,15 @@ func (e *endpoint) Flush() {
 }
 
 func (e *endpoint) SetLink(to raft.ID, up bool) {
+	e.mu.Lock()
 	p := e.peer(to)
+	if p == nil {
+		if e.cutEarly == nil {
+			e.cutEarly = map[raft.ID]bool{}
+		}
+		e.cutEarly[to] = !up
+	}
+	e.mu.Unlock()
 	if p == nil {
 		return
 	}

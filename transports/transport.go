@@ -52,7 +52,7 @@ type Transport interface {
 	Flush()
 	// SetLink cuts or heals the link towards one peer: while it is cut, every frame for the peer is dropped and
 	// counted. The connection stays as it is; frames from the peer still arrive. Healing calls Handler.Up if there
-	// is a connection.
+	// is a connection. A link may be cut before Start.
 	SetLink(to raft.ID, up bool)
 	// Stats returns the counts so far.
 	Stats() Stats
@@ -73,6 +73,13 @@ type Stats struct {
 	Writes                        uint64 // calls that hand bytes to the connection
 	Connects                      uint64 // connections made or accepted, with a completed handshake
 	Refused                       uint64 // connections refused in the handshake, by this endpoint or by the one it dialled
+}
+
+// Dropped returns the number of frames that were dropped, for whatever reason. All but DroppedOnBreak were refused by
+// Send; so SentFrames = received by the peers + DroppedOnBreak, once nothing is under way and as long as no connection
+// broke with frames in the network's own buffers, which nobody can count.
+func (s Stats) Dropped() uint64 {
+	return s.DroppedNoConnection + s.DroppedCut + s.DroppedQueueFull + s.DroppedTooLarge + s.DroppedOnBreak
 }
 
 // Config is one endpoint's configuration. The zero value of a limit means its default.

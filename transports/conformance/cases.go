@@ -56,7 +56,7 @@ func deliversInOrder(s *suite) {
 	for _, r := range group {
 		st := r.Stats()
 		want := uint64(2 * count * int(transports.Classes))
-		if st.SentFrames != want || st.ReceivedFrames != want || dropped(st) != 0 || st.Writes == 0 || st.Connects != 2 || st.Refused != 0 {
+		if st.SentFrames != want || st.ReceivedFrames != want || st.Dropped() != 0 || st.Writes == 0 || st.Connects != 2 || st.Refused != 0 {
 			s.Errorf("replica %d: want %d frames sent and received, none dropped, some writes, 2 connects: %+v", r.id, want, st)
 		}
 	}
@@ -67,10 +67,6 @@ func deliversInOrder(s *suite) {
 	if sent != received {
 		s.Errorf("%d bytes sent, %d received", sent, received)
 	}
-}
-
-func dropped(st transports.Stats) uint64 {
-	return st.DroppedNoConnection + st.DroppedCut + st.DroppedQueueFull + st.DroppedTooLarge + st.DroppedOnBreak
 }
 
 // more is a promise: the next frame follows without anything else having to happen.
@@ -116,7 +112,7 @@ func carriesUpToTheLimit(s *suite) {
 		if from.Send(to.id, transports.ClassAppend, make([]byte, 1), make([]byte, limit)) {
 			s.Errorf("a frame of %d bytes was accepted, want at most %d", limit+1, limit)
 		}
-		if st := from.Stats(); st.DroppedTooLarge != 1 || dropped(st) != 1 || st.SentFrames != 0 {
+		if st := from.Stats(); st.DroppedTooLarge != 1 || st.Dropped() != 1 || st.SentFrames != 0 {
 			s.Errorf("after one frame too large: %+v", st)
 		}
 		sizes := []int{limit, 0, 1, limit - 1, 12, limit}
@@ -152,7 +148,7 @@ func dropsWithoutConnection(s *suite) {
 	for to := range raft.ID(5) { // of whom 0 and 4 are nobody, 2 is itself, and 1 and 3 are not there
 		send(to)
 	}
-	if st := r.Stats(); st.DroppedNoConnection != 6 || dropped(st) != 6 || st.SentFrames != 0 {
+	if st := r.Stats(); st.DroppedNoConnection != 6 || st.Dropped() != 6 || st.SentFrames != 0 {
 		s.Errorf("after 6 frames to nobody: %+v", st)
 	}
 	if story := r.story(); len(story) != 0 {
@@ -191,7 +187,7 @@ func neverBlocks(s *suite) {
 		if st.DroppedQueueFull-before.DroppedQueueFull < 20 {
 			s.Errorf("%d frames of %d bytes at a peer that does not read, and none dropped: %+v", attempts, size, st)
 		}
-		if sum := st.SentFrames + dropped(st) - before.SentFrames - dropped(before); sum != uint64(attempts) {
+		if sum := st.SentFrames + st.Dropped() - before.SentFrames - before.Dropped(); sum != uint64(attempts) {
 			s.Errorf("%d frames sent or dropped, want %d: %+v", sum, attempts, st)
 		}
 		to.release()
@@ -247,6 +243,22 @@ func cutsAndHeals(s *suite) {
 	}
 	a.SetLink(b.id, true)
 	s.eventually("Up when healed", func() bool { return a.count(up(b.id)) == ups+1 })
+	s.exchange(a, b)
+
+	// A replica that starts anew may find a link cut.
+	b.Close()
+	s.eventually("Down", func() bool { return a.count(down(b.id)) == 2 })
+	b = s.listen(b.network, b.cfg)
+	b.SetLink(a.id, false)
+	b.Start(addrs(group), b.log)
+	s.eventually("Up at the other side", func() bool { return a.count(up(b.id)) == ups+2 })
+	s.eventually("a new connection", func() bool { return b.Stats().Connects >= 1 && b.count(up(3)) == 1 })
+	s.exchange(b, group[2])
+	if b.Send(a.id, transports.ClassVote, nil, nil) || b.count(up(a.id)) != 0 {
+		s.Errorf("a link that was cut before Start is open: %q", b.story())
+	}
+	b.SetLink(a.id, true)
+	s.eventually("Up when healed", func() bool { return b.count(up(a.id)) == 1 })
 	s.exchange(a, b)
 }
 
@@ -345,7 +357,7 @@ func survivesGarbage(s *suite) {
 	if s.traits.DialRaw == nil {
 		s.Skip("there is no way to connect without the handshake")
 	}
-	group := s.group(s.network(), 2, transports.Config{MaxFrameBytes: 1 << 20})
+	group := s.group(s.network(), 2, transports.Config{MaxFrameBytes: 1 << 20, Handshake: time.Second})
 	to := group[1]
 	greeting := func(cluster, from, to uint64) []byte {
 		b := append([]byte("RAFB"), 1, 0, 0, 1)
@@ -360,6 +372,7 @@ func survivesGarbage(s *suite) {
 		lost    int // connections from replica 1
 	}{
 		{"nothing", nil, 0, 0},
+		{"silence", nil, 1, 0}, // refused when the time for a handshake is over
 		{"another protocol", []byte("GET / HTTP/1.1\r\n\r\n"), 1, 0},
 		{"half a greeting", greeting(cluster, 1, 2)[:20], 0, 0},
 		{"another cluster", greeting(cluster+1, 1, 2), 1, 0},
@@ -373,7 +386,7 @@ func survivesGarbage(s *suite) {
 			s.Fatalf("%s: %v", garbage.name, err)
 		}
 		c.Write(garbage.bytes)
-		if garbage.name != "an oversized frame" {
+		if garbage.name != "an oversized frame" && garbage.name != "silence" {
 			c.(interface{ CloseWrite() error }).CloseWrite()
 		}
 		c.SetReadDeadline(time.Now().Add(s.patience))
