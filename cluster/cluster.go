@@ -1,6 +1,6 @@
 // Package cluster says what a scenario sees of a group of replicas, and holds what every kind of group shares: the
-// replica (a raft.Node with its storage, state machine and waiting clients), the stages of a proposal's way and the
-// counters. live runs such a group over sockets on the wall clock, sim in virtual time.
+// member that it is made of (Replica: a raft.Node with its disk, state machine and waiting clients), the stages of a
+// proposal's way and the counters. live runs such a group over sockets on the wall clock, sim in virtual time.
 //
 // It starts no goroutine and reads no clock. It measures nothing: it stamps and reports to an Observer.
 package cluster
@@ -8,6 +8,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/raftbench/raftbench/raft"
@@ -42,6 +43,9 @@ type Cluster interface {
 	Cut(from, to raft.ID)
 	Heal(from, to raft.ID)
 
+	// SetConditions changes what all links do to messages, besides what the network below them does.
+	SetConditions(Conditions)
+
 	// At calls step at the time t, or as soon as possible after it, and again at the time that it returns, until that
 	// is 0 or the cluster is closed.
 	At(t raft.Time, step func(now raft.Time) (next raft.Time))
@@ -61,6 +65,7 @@ var ErrTimeout = errors.New("timed out")
 // Config describes a group, however it is run.
 type Config struct {
 	Replicas        int
+	Engine          Engine // nil for NewReplica: this project's own core
 	Strategy        raft.Strategy
 	Heartbeat       time.Duration
 	ElectionTimeout time.Duration
@@ -96,6 +101,27 @@ type Observer interface {
 	// Applied gives the entries that a replica applies, in order. A replica that was restarted may apply again what it
 	// had applied before it crashed.
 	Applied(now raft.Time, id raft.ID, entries raft.Entries)
+}
+
+// Conditions is what links do to whole messages, as a course's simulated network does: it is no emulation of packets on
+// a wire. The zero value does nothing. Chances are from 0 to 1, delays are drawn evenly; what is delayed may be overtaken.
+type Conditions struct {
+	RequestLoss, ReplyLoss float64       // chance that a message is dropped
+	RequestDelay           time.Duration // a request waits for 0 to this long
+	ReplyHold              float64       // chance that a reply is held back
+	HoldMin, HoldMax       time.Duration // for how long
+}
+
+// Fate decides what becomes of one message: it is dropped, or sent after a delay.
+func (c *Conditions) Fate(reply bool, random *rand.Rand) (drop bool, delay time.Duration) {
+	if reply {
+		drop = random.Float64() < c.ReplyLoss
+		if random.Float64() < c.ReplyHold {
+			delay = c.HoldMin + time.Duration(random.Float64()*float64(c.HoldMax-c.HoldMin))
+		}
+		return drop, delay
+	}
+	return random.Float64() < c.RequestLoss, time.Duration(random.Float64() * float64(c.RequestDelay))
 }
 
 // Outcome is what became of a proposal.
@@ -159,6 +185,14 @@ type Counters struct {
 	Rejections    uint64 // AppendEntries rejected by followers, as seen by leaders
 	Dropped       uint64 // frames that the transport dropped, for any reason
 	Writes        uint64 // calls that handed bytes to a connection
+}
+
+// NewMember makes a member by the group's engine.
+func (c *Config) NewMember(id raft.ID, host Host, disk *Disk) (Member, error) {
+	if c.Engine != nil {
+		return c.Engine(id, c, host, disk)
+	}
+	return NewReplica(id, c, host, disk)
 }
 
 // Add adds other to c.

@@ -4,10 +4,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
 )
 
-// Replica is one member of a group: a node of the core, its disk, its state machine and the clients that wait for it.
-// It is not safe for concurrent use, and does nothing by itself: its Host calls it and carries out what it wants.
+// Replica is the Member that runs this project's own core: a raft.Node, its disk, its state machine and the clients
+// that wait for it.
 type Replica struct {
 	id       raft.ID
 	cfg      *Config
@@ -17,28 +18,17 @@ type Replica struct {
 	leading  bool
 	counters Counters
 
-	digest xxhash.Digest // of what was applied
+	digest  xxhash.Digest // of what was applied
+	message raft.Message  // the one being handled
+	head    []byte        // scratch
 
 	waiting waitingList // proposals of the last leadership, in order of index
 	orphans []*Proposal // of earlier ones, whose fate is open
 	marks   watermarks
 }
 
-// Host is where a replica runs.
-type Host interface {
-	// Now reads the clock.
-	Now() raft.Time
-	// Send sends a message, which it must not keep, and returns the bytes that this takes.
-	Send(m *raft.Message) int
-	// Save makes s durable, or starts to, having copied what it needs. It returns true if s is durable already;
-	// otherwise the host calls Saved later.
-	Save(s raft.Save) bool
-	// Compactable returns the index up to which every replica of the group has applied the log.
-	Compactable() uint64
-}
-
-// NewReplica starts a replica from its disk. Errors wrap raft.ErrConfig.
-func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (*Replica, error) {
+// NewReplica starts a replica from its disk: an Engine. Errors wrap raft.ErrConfig.
+func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) {
 	voters := make([]raft.ID, cfg.Replicas)
 	for i := range voters {
 		voters[i] = raft.ID(i + 1)
@@ -54,9 +44,33 @@ func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (*Replica, error
 	return &Replica{id: id, cfg: cfg, host: host, disk: disk, node: node, digest: disk.digest}, nil
 }
 
-// Node gives access to the core, for reading its state and calling Step, Tick, Campaign and Reachable. Settle must
-// follow.
+// Node gives access to the core, for looking at its state.
 func (r *Replica) Node() *raft.Node { return r.node }
+
+// Receive steps the core with a message.
+func (r *Replica) Receive(now raft.Time, from raft.ID, frame []byte) error {
+	if err := transports.DecodeMessage(frame, &r.message); err != nil {
+		return err
+	}
+	r.message.From, r.message.To = from, r.id
+	r.node.Step(now, &r.message)
+	return nil
+}
+
+// Tick fires the core's timers.
+func (r *Replica) Tick(now raft.Time) { r.node.Tick(now) }
+
+// Deadline returns when Tick has something to do.
+func (r *Replica) Deadline() raft.Time { return r.node.Deadline() }
+
+// Campaign starts an election.
+func (r *Replica) Campaign(now raft.Time) { r.node.Campaign(now) }
+
+// Reachable tells that messages can travel to a peer again.
+func (r *Replica) Reachable(now raft.Time, peer raft.ID) { r.node.Reachable(now, peer) }
+
+// Saved tells that a save that Host.Save began is durable.
+func (r *Replica) Saved(now raft.Time, seq uint64) { r.node.Saved(now, seq) }
 
 // Counters returns what the replica has done since it was made.
 func (r *Replica) Counters() Counters { return r.counters }
@@ -123,7 +137,9 @@ func (r *Replica) send(m *raft.Message) {
 		r.counters.AppendEntries++
 		r.counters.EntriesSent += uint64(m.Entries.Count)
 	}
-	r.counters.Bytes += uint64(r.host.Send(m))
+	r.counters.Bytes += uint64(transports.EncodedSize(m))
+	r.head = transports.AppendMessage(r.head[:0], m)
+	r.host.Send(m.To, transports.ClassOf(m), r.head, m.Entries.Bytes)
 }
 
 func (r *Replica) observe(now raft.Time, events []raft.Event) {

@@ -187,3 +187,12 @@ func flag(set bool, bit byte) byte {
 	}
 	return 0
 }
+
+// IsReply reports whether an encoded message answers another, without decoding it.
+func IsReply(frame []byte) bool {
+	if len(frame) == 0 {
+		return false
+	}
+	t := raft.MessageType(frame[0])
+	return t == raft.AppendEntriesReply || t == raft.RequestVoteReply
+}

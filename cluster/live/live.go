@@ -77,7 +77,8 @@ func New(cfg Config) (*Cluster, error) {
 		applied: make([]atomic.Uint64, cfg.Replicas), progress: make(chan struct{}, 1), ctx: ctx, cancel: cancel}
 	for i := range cfg.Replicas {
 		id := raft.ID(i + 1)
-		r := &replica{c: c, id: id, disk: cluster.NewDisk(cfg.Boot[id]), listen: c.listenAddr(i)}
+		r := &replica{c: c, id: id, disk: cluster.NewDisk(cfg.Boot[id]), listen: c.listenAddr(i),
+			random: rand.New(rand.NewPCG(cfg.Seed, ^uint64(id)))}
 		r.timer = time.AfterFunc(time.Hour, r.onTimer)
 		c.replicas = append(c.replicas, r)
 		if err := r.open(); err != nil {
@@ -113,7 +114,7 @@ func (c *Cluster) Propose(to raft.ID, p *cluster.Proposal) { c.replica(to).propo
 
 // Campaign makes a replica start an election.
 func (c *Cluster) Campaign(id raft.ID) {
-	c.replica(id).do(func(core *cluster.Replica) { core.Node().Campaign(c.Now()) })
+	c.replica(id).do(func(core cluster.Member) { core.Campaign(c.Now()) })
 }
 
 // Status returns what a replica was when it last finished some work.
@@ -146,6 +147,15 @@ func (c *Cluster) Cut(from, to raft.ID) { c.replica(from).setLink(to, false) }
 
 // Heal ends a Cut.
 func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).setLink(to, true) }
+
+// SetConditions changes what all links do to messages.
+func (c *Cluster) SetConditions(conditions cluster.Conditions) {
+	for _, r := range c.replicas {
+		r.mu.Lock()
+		r.conditions = conditions
+		r.mu.Unlock()
+	}
+}
 
 // At runs step on a goroutine of its own.
 func (c *Cluster) At(t raft.Time, step func(now raft.Time) raft.Time) {

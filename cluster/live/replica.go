@@ -1,6 +1,8 @@
 package live
 
 import (
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,7 +11,7 @@ import (
 	"github.com/raftbench/raftbench/transports"
 )
 
-// replica drives one cluster.Replica. It is the Host of its core and the Handler of its transport.
+// replica drives one cluster.Member. It is the Host of its core and the Handler of its transport.
 type replica struct {
 	c      *Cluster
 	id     raft.ID
@@ -17,13 +19,16 @@ type replica struct {
 	listen string // address; the port is known after the first open
 
 	mu      sync.Mutex // holds the core; a paused replica's lock is held until it is resumed
-	core    *cluster.Replica
+	core    cluster.Member
 	tr      transports.Transport // nil while crashed
 	cut     map[raft.ID]bool
-	message raft.Message
-	head    []byte
 	timer   *time.Timer
 	armed   raft.Time // when the timer fires; 0 if it does not
+
+	conditions cluster.Conditions
+	random     *rand.Rand // for conditions
+
+	unreadable, lost uint64 // frames that the core could not read; that conditions dropped
 
 	queueMu sync.Mutex
 	queue   []*cluster.Proposal // offered and not yet taken
@@ -46,7 +51,7 @@ func (r *replica) open() error {
 	if err != nil {
 		return err
 	}
-	core, err := cluster.NewReplica(r.id, &r.c.cfg.Config, r, r.disk)
+	core, err := r.c.cfg.NewMember(r.id, r, r.disk)
 	if err != nil {
 		tr.Close()
 		return err
@@ -112,7 +117,7 @@ func (r *replica) propose(p *cluster.Proposal) {
 }
 
 // do gives f the core, unless the replica is down.
-func (r *replica) do(f func(*cluster.Replica)) {
+func (r *replica) do(f func(cluster.Member)) {
 	r.mu.Lock()
 	if r.core != nil {
 		f(r.core)
@@ -196,6 +201,7 @@ func (r *replica) publish() {
 		return
 	}
 	r.status, r.counters, r.stats = r.core.Status(), r.core.Counters(), r.tr
+	r.counters.Dropped += r.unreadable + r.lost
 	r.c.applied[r.id-1].Store(r.status.Applied)
 }
 
@@ -235,7 +241,7 @@ func (r *replica) warnings() []string {
 // arm sets the timer to the core's deadline if that is earlier than what it is set to: a later one is met by firing
 // early and looking again, which costs less than moving the timer with every message.
 func (r *replica) arm() {
-	at := r.core.Node().Deadline()
+	at := r.core.Deadline()
 	if r.armed != 0 && r.armed <= at {
 		return
 	}
@@ -244,9 +250,9 @@ func (r *replica) arm() {
 }
 
 func (r *replica) onTimer() {
-	r.do(func(core *cluster.Replica) {
+	r.do(func(core cluster.Member) {
 		r.armed = 0
-		core.Node().Tick(r.Now())
+		core.Tick(r.Now())
 	})
 }
 
@@ -285,11 +291,29 @@ func (r *replica) setLink(to raft.ID, up bool) {
 // Now reads the clock: cluster.Host.
 func (r *replica) Now() raft.Time { return r.c.Now() }
 
-// Send queues a message with the transport: cluster.Host.
-func (r *replica) Send(m *raft.Message) int {
-	r.head = transports.AppendMessage(r.head[:0], m)
-	r.tr.Send(m.To, transports.ClassOf(m), r.head, m.Entries.Bytes)
-	return transports.EncodedSize(m)
+// Send queues a frame with the transport: cluster.Host.
+func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
+	if r.conditions != (cluster.Conditions{}) {
+		drop, delay := r.conditions.Fate(transports.IsReply(head), r.random)
+		if drop {
+			r.lost++
+			return
+		}
+		if delay > 0 {
+			r.sendLater(to, class, slices.Concat(head, body), delay)
+			return
+		}
+	}
+	r.tr.Send(to, class, head, body)
+}
+
+func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, delay time.Duration) {
+	tr := r.tr
+	r.c.At(r.Now().Add(delay), func(raft.Time) raft.Time {
+		tr.Send(to, class, frame, nil)
+		tr.Flush()
+		return 0
+	})
 }
 
 // Save writes to the disk, which is memory and so durable at once: cluster.Host.
@@ -308,9 +332,8 @@ func (r *replica) Receive(from raft.ID, frame []byte, more bool) {
 		r.mu.Unlock()
 		return
 	}
-	if transports.DecodeMessage(frame, &r.message) == nil {
-		r.message.From, r.message.To = from, r.id
-		r.core.Node().Step(r.Now(), &r.message)
+	if r.core.Receive(r.Now(), from, frame) != nil {
+		r.unreadable++ // by an authenticated peer of this group: counted as dropped
 	}
 	if more {
 		r.mu.Unlock() // the next message follows at once: both are settled together
@@ -321,8 +344,8 @@ func (r *replica) Receive(from raft.ID, frame []byte, more bool) {
 
 // Up tells the core: transports.Handler.
 func (r *replica) Up(peer raft.ID) {
-	r.do(func(core *cluster.Replica) { core.Node().Reachable(r.Now(), peer) })
+	r.do(func(core cluster.Member) { core.Reachable(r.Now(), peer) })
 }
 
 // Down settles what an unfinished batch of messages left: transports.Handler.
-func (r *replica) Down(raft.ID) { r.do(func(*cluster.Replica) {}) }
+func (r *replica) Down(raft.ID) { r.do(func(cluster.Member) {}) }
