@@ -77,6 +77,9 @@ func newGroup(t testing.TB, n int, configure ...func(*group)) *group {
 		c(g)
 	}
 	for _, r := range g.replicas {
+		for l, i := r.disk.log, r.disk.log.First(); i <= l.Last(); i++ {
+			g.rules.logMatching(r, l, l.Slice(i, i, 0))
+		}
 		g.restart(r.id)
 	}
 	return g
