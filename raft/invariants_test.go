@@ -10,7 +10,7 @@ import (
 // this implementation that it is.
 type invariants struct {
 	g         *group
-	off       bool // a message was forged: what holds between correct replicas need not hold
+	off       bool                    // a message was forged: what holds between correct replicas need not hold
 	leaders   map[uint64]raft.ID      // of each term
 	entries   map[position]raft.Entry // every entry that any replica ever saved; with the term of the one before it
 	committed []position
