@@ -104,8 +104,8 @@ func (l *Log) LastOfTerm(term uint64) (index uint64, ok bool) {
 }
 
 // LastUpTo returns the last index at or before i whose term is at most term, and its term. It is the search of both
-// sides in the hint of etcd/raft: nothing after it can match an entry of that term at or before i. Entries before the
-// log's first are taken for the one before it.
+// sides in the hint of etcd/raft: nothing after it can match an entry of that term at or before i. If none is
+// known, it is the entry before the log's first.
 func (l *Log) LastUpTo(i, term uint64) (index, entryTerm uint64) {
 	i = min(i, l.last)
 	if i+1 < l.first {
@@ -115,6 +115,9 @@ func (l *Log) LastUpTo(i, term uint64) (index, entryTerm uint64) {
 	for r > 0 && l.runs[r].term > term {
 		r--
 		i = l.runEnd(r)
+	}
+	if l.runs[r].term > term {
+		i = l.first - 1
 	}
 	return i, l.runs[r].term
 }

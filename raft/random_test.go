@@ -38,7 +38,7 @@ type chaos struct {
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := newRandom(seed)
 	w := &chaos{random: random}
 	w.group = newGroup(t, 1+random.IntN(5), func(g *group) {
 		c := &g.cfg
@@ -55,6 +55,8 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	})
 	return w
 }
+
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
 func pick[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }
 
