@@ -114,6 +114,9 @@ func New(now Time, cfg Config, saved Saved) (*Node, error) {
 	if saved.Log != nil {
 		n.log = saved.Log.clone()
 	}
+	if n.term >= lastTerm {
+		return nil, fmt.Errorf("%w: saved term is %d", ErrConfig, n.term)
+	}
 	if n.log.LastTerm() > n.term {
 		return nil, fmt.Errorf("%w: saved term is %d, but the saved log ends in term %d", ErrConfig, n.term, n.log.LastTerm())
 	}

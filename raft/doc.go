@@ -1,0 +1,64 @@
+// Package raft is the Raft consensus algorithm (Ongaro and Ousterhout, "In Search of an Understandable Consensus
+// Algorithm", extended version, 2014; Ongaro's thesis, 2014) as a deterministic state machine, in which the moments
+// when things happen and the search for the place where two logs agree are parts that can be exchanged.
+//
+// A Node is the Raft of one replica. It has no goroutine, clock, lock, I/O or randomness without a seed: time is an
+// argument of its methods, and what it wants done is a value, Output. The same calls give the same outputs, on the wall
+// clock and in virtual time.
+//
+// # Strategies
+//
+// A proposal passes four gates, and at each a Strategy decides how long it may wait:
+//
+//	appended --[Send]--> acknowledged by a quorum --[Commit]--> committed --[Announce]--> followers told
+//	                                                                \--[Apply]--> applied
+//
+// The fifth choice, Backup, says which index is tried next after a follower rejected an AppendEntries. A strategy changes
+// when things happen and how many messages they take, never what is committed.
+//
+// # What a driver does
+//
+// Whoever owns a Node calls its methods from one goroutine at a time, or under a lock:
+//
+//   - Step for each message that arrives (decoded and validated), Propose for each proposal of a client, Reachable when a
+//     connection to a peer was made, and Tick when the time that Deadline returned has come. It need not call Tick
+//     earlier, and there is nothing to poll.
+//   - After each of these, or after several, Take until the Output is empty. What was put in between two calls of Take is
+//     decided together: several proposals travel in one AppendEntries.
+//   - Output.Save goes to the disk: term, vote and log in one step, such that a crash leaves all of it or nothing. When it
+//     is durable, then or later, Saved says so. Several may be under way, as long as they become durable in order. A
+//     message that promises something to be durable is handed out only after that, so a driver may send all that it is
+//     given at once, without waiting for the disk.
+//   - Output.Messages are sent as they are: they may be lost, doubled, delayed and change places.
+//   - Output.Apply goes to the state machine, in order. On the leader this is the moment to answer the client.
+//   - After the last Take, Deadline says when to call Tick, if nothing happens before.
+//
+// All memory in an Output belongs to the Node and is valid until the next call of any of its methods. Step keeps nothing
+// of its message.
+//
+// A proposal has the index and term that Propose returned. If an entry of another term is applied at that index, it has
+// failed. The leader may have changed without it being lost; who asks again must expect it twice.
+//
+// # What is not here
+//
+// No snapshots yet: Compact may forget only what no other replica needs. No change of the group's members, no transfer
+// of leadership, no reads without a log entry. No transport, storage or state machine. It stands crashes and any fault of
+// the network, not replicas that lie: a forged message is never a panic, and never takes back what a node has committed,
+// but it may well make the group elect or commit what it should not.
+//
+// # Files
+//
+//	node.go      Node, and the methods that drivers call: the place to begin
+//	output.go    what a node wants done; Events tell observers what happened
+//	message.go   the four messages
+//	config.go    Config and its limits; what a replica starts from
+//	strategy.go  Strategy, Gate and Backup
+//	election.go  campaigns, votes, pre-vote and check-quorum
+//	follower.go  the five steps of AppendEntries
+//	leader.go    what a leader knows of each follower; answers, probes, losses
+//	gates.go     the four gates: the only place where anything is sent, committed or applied
+//	save.go      persistence, and the messages that wait for it
+//	log.go       the log: encoded entries in segments
+//	entries.go   the encoded form of entries
+//	time.go      Time
+package raft
