@@ -39,11 +39,14 @@ func (d *Disk) Write(s raft.Save) {
 	}
 }
 
-// checkpoint keeps the state machine as of the applied index, and forgets the log up to compact, which is not later.
-func (d *Disk) checkpoint(applied uint64, digest xxhash.Digest, compact uint64) {
+// Checkpoint keeps the state machine as of the applied index, and forgets the log up to compact, which is not later.
+func (d *Disk) Checkpoint(applied uint64, digest xxhash.Digest, compact uint64) {
 	d.applied, d.digest = applied, digest
 	d.log.Compact(compact)
 }
+
+// Digest returns the state machine's digest as of its last checkpoint.
+func (d *Disk) Digest() xxhash.Digest { return d.digest }
 
 // Saved returns what a node starts from.
 func (d *Disk) Saved() raft.Saved {

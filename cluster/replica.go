@@ -188,7 +188,7 @@ func (r *Replica) apply(runs []raft.Entries) {
 func (r *Replica) compact(applied uint64) {
 	if upTo := r.host.Compactable(); upTo > r.cfg.Retain && applied <= r.node.Status().Durable {
 		upTo = min(upTo-r.cfg.Retain, applied)
-		r.disk.checkpoint(applied, r.digest, upTo)
+		r.disk.Checkpoint(applied, r.digest, upTo)
 		r.node.Compact(upTo)
 	}
 }
