@@ -45,8 +45,11 @@ func newLog(first, prevTerm uint64, unit int) *Log {
 }
 
 // clone returns a copy.
-func (l *Log) clone() *Log {
-	c := newLog(l.first, l.runs[0].term, l.unit)
+func (l *Log) clone() *Log { return l.cloneInto(l.unit) }
+
+// cloneInto returns a copy in segments of that many bytes.
+func (l *Log) cloneInto(unit int) *Log {
+	c := newLog(l.first, l.runs[0].term, unit)
 	for i := l.first; i <= l.last; {
 		e := l.Slice(i, l.last, maxRun)
 		c.AppendEntries(e)

@@ -1,0 +1,130 @@
+package raft
+
+import (
+	"encoding/binary"
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
+
+// What checkers and explorers may see of a node beyond Status. The core itself uses none of it.
+
+// Progress is what a leader knows of one follower.
+type Progress struct {
+	Peer        ID
+	Match, Next uint64
+	Probing     bool // the place where the logs agree is still searched for
+	Stalled     bool // what was sent went unanswered for too long
+	InFlight    int  // unanswered AppendEntries that carried entries or were probes
+}
+
+// AppendProgress appends what a leader knows of each of the others, in order of ID. It means nothing of another role.
+func (n *Node) AppendProgress(list []Progress) []Progress {
+	for i := range n.peers {
+		p := &n.peers[i]
+		list = append(list, Progress{Peer: p.id, Match: p.match, Next: p.next, Probing: p.probing, Stalled: p.stalled,
+			InFlight: len(p.flights)})
+	}
+	return list
+}
+
+// Queues are the lengths of what waits inside a node.
+type Queues struct {
+	Held             int    // messages that wait for the disk
+	PendingSaves     int    // saves that are not durable yet
+	UncommittedBytes uint64 // of entries after commitIndex
+}
+
+// Queues returns the lengths of the node's queues.
+func (n *Node) Queues() Queues {
+	return Queues{Held: len(n.held), PendingSaves: len(n.pending), UncommittedBytes: n.uncommittedBytes()}
+}
+
+// clonedSegmentBytes is the size of the segments of a cloned log: clones are many and short.
+const clonedSegmentBytes = 1 << 10
+
+// Clone returns a node that goes on from the same state by itself: for explorers, which try all that may happen next. It
+// must be made right after Take. The clone draws its timeouts from a seed of its own.
+func (n *Node) Clone(seed uint64) *Node {
+	c := *n
+	c.random = rand.New(rand.NewPCG(seed, uint64(n.cfg.ID)))
+	c.log = n.log.cloneInto(clonedSegmentBytes)
+	c.peers = slices.Clone(n.peers)
+	for i := range c.peers {
+		c.peers[i].flights = slices.Clone(c.peers[i].flights)
+	}
+	c.votes = maps.Clone(n.votes)
+	c.pending, c.held = slices.Clone(n.pending), slices.Clone(n.held)
+	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns = Output{}, nil, nil, nil, nil
+	return &c
+}
+
+// AppendState appends all that decides what the node does next, except for its timers: two nodes of one configuration
+// that differ only in when they would time out give the same bytes.
+func (n *Node) AppendState(b []byte) []byte {
+	u := func(values ...uint64) {
+		for _, v := range values {
+			b = binary.AppendUvarint(b, v)
+		}
+	}
+	flag := func(set bool) {
+		if set {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
+	}
+	u(uint64(n.role), n.term, uint64(n.vote), uint64(n.lead), n.commit, n.applied, n.proven, n.voteSaved, n.savedSeq,
+		n.saveSeq, n.handed, n.truncateTo, n.durable, n.quorumIndex, n.seq)
+	flag(n.hardChanged)
+	u(n.log.First(), n.log.Last())
+	for i := n.log.First(); i <= n.log.Last(); {
+		e := n.log.Slice(i, n.log.Last(), maxRun)
+		b = append(b, e.Bytes...)
+		i = e.Last() + 1
+	}
+	for _, p := range n.pending {
+		u(p.seq, p.last)
+	}
+	for i := range n.held {
+		u(n.held[i].seq)
+		b = n.held[i].Message.appendState(b)
+	}
+	switch n.role {
+	case Candidate, PreCandidate:
+		b = n.campaign.appendState(b)
+		for i := range n.peers {
+			granted, answered := n.votes[n.peers[i].id]
+			flag(answered)
+			flag(granted)
+		}
+	case Leader:
+		for i := range n.peers {
+			p := &n.peers[i]
+			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)))
+			flag(p.probing)
+			flag(p.probeDue)
+			flag(p.stalled)
+			flag(p.active)
+			for _, f := range p.flights {
+				u(f.seq, f.first, f.last)
+			}
+		}
+	}
+	return b
+}
+
+// appendState appends the whole message, which a promise that waits for the disk is a part of a node's state by.
+func (m *Message) appendState(b []byte) []byte {
+	for _, v := range [...]uint64{uint64(m.Type), uint64(m.To), m.Term, m.Seq, m.PrevLogIndex, m.Match, m.XTerm, m.XIndex,
+		m.XLen, m.HintIndex, m.HintTerm, m.LastLogIndex, m.LastLogTerm} {
+		b = binary.AppendUvarint(b, v)
+	}
+	flags := byte(0)
+	for i, set := range [...]bool{m.Success, m.PreVote, m.VoteGranted} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	return append(b, flags)
+}
