@@ -2,7 +2,6 @@ package raft
 
 import (
 	"encoding/binary"
-	"maps"
 	"math/rand/v2"
 	"slices"
 )
@@ -53,7 +52,12 @@ func (n *Node) Clone(seed uint64) *Node {
 	for i := range c.peers {
 		c.peers[i].flights = slices.Clone(c.peers[i].flights)
 	}
-	c.votes = maps.Clone(n.votes)
+	c.votes = map[ID]bool{}
+	for _, id := range n.cfg.Voters {
+		if granted, answered := n.votes[id]; answered {
+			c.votes[id] = granted
+		}
+	}
 	c.pending, c.held = slices.Clone(n.pending), slices.Clone(n.held)
 	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns = Output{}, nil, nil, nil, nil
 	return &c
