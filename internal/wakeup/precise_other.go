@@ -1,0 +1,5 @@
+//go:build !linux
+
+package wakeup
+
+func newPrecise() (clock, bool) { return nil, false }
