@@ -42,6 +42,11 @@ func (t *Trial) Check() error {
 				c.Detect, c.Probe, c.Transfer, c.Learn, c.Apply)
 		}
 	}
+	if t.Lab != nil {
+		if err := t.Lab.check(); err != nil {
+			return err
+		}
+	}
 	if f := t.Failover; f != nil {
 		if f.Detect+f.Elect != f.Leaderless {
 			return fmt.Errorf("failover: detect %v + elect %v is not leaderless %v", f.Detect, f.Elect, f.Leaderless)

@@ -88,6 +88,7 @@ type Trial struct {
 	Cost     *Cost     `json:"cost,omitempty"`
 	CatchUp  *CatchUp  `json:"catch_up,omitempty"`
 	Failover *Failover `json:"failover,omitempty"`
+	Lab      *Lab      `json:"lab,omitempty"`
 
 	LogDigest string `json:"log_digest,omitempty"` // of the committed log, equal on all replicas
 }

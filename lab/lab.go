@@ -1,0 +1,71 @@
+// Package lab plays the scenarios of the MIT 6.824 (now 6.5840) Raft lab, parts 2A, 2B and 2C, on any strategy and any
+// kind of group, and measures what each took: seconds and where they went, RPCs, bytes, rejections, time per agreement.
+//
+// The scenarios, constants and limits are the course's; text and code are this project's own. They see a group through
+// cluster.Cluster alone, so one text runs over sockets and in virtual time. A limit that does not hold fails the test
+// and is told with the figure and the limit.
+//
+// Where this differs from the course's own tester: replicas send messages rather than calls, so a call that hangs for
+// seconds has nothing to correspond to (a message to a replica that is cut off is counted and lost); and leaders of one
+// term and applied values are watched all the time, not only when a test looks.
+//
+// It does not print, does not know transports and leaves out part 2D, which needs snapshots.
+package lab
+
+import (
+	"slices"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+)
+
+// electionSpan is the span within which the course expects a new leader: its RaftElectionTimeout, called T in the
+// descriptions. A replica's own timeout is shorter, see Settings.
+const electionSpan = time.Second
+
+// Test is one of the lab's scenarios.
+type Test struct {
+	Name     string
+	Suite    string // "2A", "2B" or "2C"
+	Replicas int
+	Doc      string        // one sentence
+	Typical  time.Duration // how long it takes with a loop of 100 ms, roughly, to plan with
+	Network  cluster.Conditions
+	play     func(*group)
+}
+
+// Suites lists the parts of the lab that there are tests for.
+var Suites = []string{"2A", "2B", "2C"}
+
+// Tests is the table of all tests, in the course's order: a new one is a function and a line here.
+var Tests = slices.Concat(elections, agreements, persistence)
+
+// TestsOf returns the tests of one suite.
+func TestsOf(suite string) []Test {
+	var list []Test
+	for _, t := range Tests {
+		if t.Suite == suite {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// FindTest returns the test of that name.
+func FindTest(name string) (Test, bool) {
+	i := slices.IndexFunc(Tests, func(t Test) bool { return t.Name == name })
+	if i < 0 {
+		return Test{}, false
+	}
+	return Tests[i], true
+}
+
+// reliable is the network that delays and loses nothing.
+var reliable cluster.Conditions
+
+// The course's unreliable network: a request waits and may be lost, a reply may be lost.
+var unreliable = cluster.Conditions{RequestLoss: 0.1, ReplyLoss: 0.1, RequestDelay: 26 * time.Millisecond}
+
+// reordering is the unreliable network once replies are held back for long as well.
+var reordering = cluster.Conditions{RequestLoss: 0.1, ReplyLoss: 0.1, RequestDelay: 26 * time.Millisecond,
+	ReplyHold: 2.0 / 3, HoldMin: 200 * time.Millisecond, HoldMax: 2199 * time.Millisecond}
