@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ var diverge = Scenario{
 	Doc:  "a follower's log holds entries of dead terms that conflict with the leader's, and it is healed: how is the place of agreement found?",
 	Params: []Param{
 		{Name: "diverge-terms", Default: "5", Doc: "terms that the conflicting entries are from"},
-		{Name: "diverge-entries", Default: "50", Doc: "conflicting entries in the follower's log; the leader's has as many"},
+		{Name: "diverge-entries", Default: "20", Doc: "conflicting entries in the follower's log; the leader's has as many"},
 		{Name: "diverge-common", Default: "100", Doc: "entries that both logs begin with"},
 		{Name: "diverge-preset", Default: "grid", Doc: "grid, or figure7: the seven logs of figure 7 of the Raft paper, which needs --nodes 7"},
 	},
@@ -28,7 +29,7 @@ var diverge = Scenario{
 	},
 	Estimate: func(s *Settings) time.Duration {
 		d, _ := s.divergence()
-		return s.Warmup + foregroundBefore + time.Duration(d.rounds(s.Strategy.Backup)+2)*s.beatPerSend()
+		return s.Warmup + foregroundBefore + time.Duration(d.rounds(s.Strategy.Backup))*s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		d, err := t.divergence()
@@ -88,10 +89,13 @@ func (s *Settings) divergence() (d divergence, err error) {
 
 // rounds is how many probes a backup needs, at the most, as far as it is known by name.
 func (d divergence) rounds(b raft.Backup) int {
-	if b.String() == "linear" {
+	switch b.String() {
+	case "linear":
 		return d.conflicting + 1
+	case "fast", "hint":
+		return d.terms + 2
 	}
-	return min(d.terms, d.conflicting) + 12
+	return 2*bits.Len(uint(d.conflicting+d.common)) + 2
 }
 
 // away returns the replicas that are cut off at the start, the one that is watched first.

@@ -113,9 +113,12 @@ func (l *Load) begin(total uint64) {
 	l.running, l.left, l.limited = true, total, total > 0
 }
 
-// maxOpen is the most proposals of an open loop that wait for an answer; what is due beyond it is made later, its
-// latency counting from when it was due.
-const maxOpen = 65536
+// The most that waits for an answer at a time, in proposals of an open loop and in bytes of any load: what is due beyond
+// it is made later, its latency counting from when it was due. A leader takes no more bytes either.
+const (
+	maxOpen      = 65536
+	maxOpenBytes = raft.DefaultMaxUncommittedBytes
+)
 
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
@@ -126,7 +129,7 @@ func (l *Load) pace(now raft.Time) raft.Time {
 			l.mu.Unlock()
 			return 0
 		}
-		if due > now || l.open >= maxOpen {
+		if due > now || l.open >= min(maxOpen, maxOpenBytes/l.payload) {
 			l.mu.Unlock()
 			return max(due, now.Add(50*time.Microsecond))
 		}

@@ -46,6 +46,9 @@ func (m *Matrix) Plan() ([]Planned, error) {
 		return nil, err
 	}
 	var plan []Planned
+	if cells := m.cells(); cells*m.Repeat > MaxTrials {
+		return nil, fmt.Errorf("%d cells with %d trials each: want at most %d trials in one run", cells, m.Repeat, MaxTrials)
+	}
 	for _, name := range m.Scenarios {
 		scenario, ok := FindScenario(name)
 		if !ok {
@@ -76,8 +79,17 @@ func (m *Matrix) Plan() ([]Planned, error) {
 	return plan, nil
 }
 
+// cells returns how many there are.
+func (m *Matrix) cells() (n int) {
+	for _, name := range m.Scenarios {
+		scenario, _ := FindScenario(name)
+		n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.Strategies)
+	}
+	return n
+}
+
 // overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
-const overhead = 150 * time.Millisecond
+const overhead = 40 * time.Millisecond
 
 func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {
 	s.Params = own(scenario, s.Params)
@@ -85,7 +97,7 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	if err := scenario.Prepare(&s, &group); err != nil {
 		return Planned{}, err
 	}
-	estimate := scenario.Estimate(&s) + 2*s.beatPerCommit() + 2*s.Heartbeat + overhead
+	estimate := scenario.Estimate(&s) + s.beatPerCommit() + s.beatPerSend()/2 + overhead
 	s.Timeout = max(s.Timeout, 10*estimate)
 	cell := results.Cell{ID: id, Engine: "raftbench", Strategy: m.Name(s.Strategy), Choices: m.Choices(s.Strategy),
 		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
@@ -137,6 +149,8 @@ const (
 	MaxPayloadBytes = raft.DefaultMaxEntryBytes
 	MaxClients      = 65536
 	MaxPerSecond    = 10e6
+	MaxTrials       = 10_000         // of one run
+	MaxDuration     = 24 * time.Hour // of whatever is given as a time
 )
 
 func (m *Matrix) check() error {
@@ -154,6 +168,11 @@ func (m *Matrix) check() error {
 		if c < 1 || c > MaxClients {
 			return fmt.Errorf("--clients is %d: want 1 to %d", c, MaxClients)
 		}
+		for _, b := range m.Payloads {
+			if c*b > maxOpenBytes {
+				return fmt.Errorf("--clients is %d and --payload %d bytes: want a product of at most %d MiB, or a leader refuses to hold what is not committed yet", c, b, maxOpenBytes>>20)
+			}
+		}
 	}
 	for _, r := range m.Rates {
 		if !(r > 0 && r <= MaxPerSecond) {
@@ -162,16 +181,20 @@ func (m *Matrix) check() error {
 	}
 	c := &m.Common
 	switch {
-	case m.Repeat < 1:
-		return fmt.Errorf("--repeat is %d: want 1 or more", m.Repeat)
+	case m.Repeat < 1 || m.Repeat > MaxTrials:
+		return fmt.Errorf("--repeat is %d: want 1 to %d", m.Repeat, MaxTrials)
 	case c.Heartbeat < time.Millisecond:
 		return fmt.Errorf("--heartbeat is %v: want 1ms or more", c.Heartbeat)
 	case c.ElectionTimeout <= c.Heartbeat:
 		return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", c.ElectionTimeout, c.Heartbeat)
-	case c.Warmup < 0:
-		return fmt.Errorf("--warmup is %v: want 0 or more", c.Warmup)
-	case c.Duration <= 0 && c.Count == 0:
-		return fmt.Errorf("--duration is %v: want more than 0, or --count", c.Duration)
+	case c.ElectionTimeout > MaxDuration:
+		return fmt.Errorf("--election-timeout is %v: want at most %v", c.ElectionTimeout, MaxDuration)
+	case c.Warmup < 0 || c.Warmup > MaxDuration:
+		return fmt.Errorf("--warmup is %v: want 0 to %v", c.Warmup, MaxDuration)
+	case c.Duration <= 0 && c.Count == 0 || c.Duration > MaxDuration:
+		return fmt.Errorf("--duration is %v: want more than 0, or --count, and at most %v", c.Duration, MaxDuration)
+	case c.Timeout < 0 || c.Timeout > MaxDuration:
+		return fmt.Errorf("--timeout is %v: want 0, for a default, to %v", c.Timeout, MaxDuration)
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
 		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1:

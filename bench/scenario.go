@@ -45,11 +45,20 @@ type Param struct {
 	Doc     string
 }
 
-// count reads a parameter that is a whole number of at least least.
+// count reads a parameter that is a number of entries, at least least and no more than fit into a log.
 func (s *Settings) count(name string, least int) (int, error) {
 	n, err := strconv.Atoi(s.Params[name])
 	if err != nil || n < least {
 		return 0, fmt.Errorf("--%s is %q: want a whole number, %d or more", name, s.Params[name], least)
 	}
+	if most := maxLogBytes / (s.PayloadBytes + entryBytes); n > most {
+		return 0, fmt.Errorf("--%s is %d: want at most %d with a payload of %d bytes, or each replica's log takes more than %d MiB", name, n, most, s.PayloadBytes, maxLogBytes>>20)
+	}
 	return n, nil
 }
+
+// What a scenario may put into each replica's log, and about what an entry takes beside its payload.
+const (
+	maxLogBytes = 256 << 20
+	entryBytes  = 24
+)

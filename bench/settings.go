@@ -37,8 +37,19 @@ func (s *Settings) group(seed uint64) cluster.Config {
 	return cluster.Config{
 		Replicas: s.Nodes, Strategy: s.Strategy, Heartbeat: s.Heartbeat, ElectionTimeout: s.ElectionTimeout,
 		PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, NoOp: s.NoOp, Seed: seed,
-		MaxAppendBytes: s.MaxAppendBytes, Retain: s.Retain,
+		MaxAppendBytes: s.MaxAppendBytes, Retain: s.retained(),
 	}
+}
+
+// maxRetainBytes bounds the memory for entries that are kept although every replica has applied them.
+const maxRetainBytes = 64 << 20
+
+// retained returns how many entries are kept: fewer than asked for if they are large.
+func (s *Settings) retained() uint64 {
+	if s.Retain == 0 {
+		return 0 // keeps all
+	}
+	return max(1, min(s.Retain, uint64(maxRetainBytes/max(1, s.PayloadBytes))))
 }
 
 // beatPerSend estimates how long the Send gate keeps an entry, or a probe, at the most.
