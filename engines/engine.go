@@ -1,0 +1,55 @@
+// Package engines says what a consensus engine is that can be measured, and holds what engines of members share: the
+// state machine with the clients that wait for it. The folders below it hold one engine each: raftbench (this project's
+// own core), etcd and hashicorp (what a user would otherwise pick) and floor (what is physically needed, without
+// consensus); conformance is the suite that all of them pass.
+//
+// It lists no engines: the command's table does. It opens no group, and measures nothing.
+package engines
+
+import (
+	"github.com/raftbench/raftbench/cluster"
+)
+
+// Engine is one way to get an order agreed on. There are two kinds: a pure state machine, which is a cluster.Member and
+// runs wherever members run (over every transport and in virtual time), and an engine with goroutines and a clock of its
+// own, which opens whole groups itself.
+type Engine struct {
+	Name string // as on the command line
+	Doc  string // one sentence
+	// Settings says in a sentence what it is run with.
+	Settings string
+
+	// Strategies says that a raft.Strategy decides when things happen. Other engines have their own way: they are
+	// measured once, whatever strategies are.
+	Strategies bool
+	// Floor says that the engine gives no guarantees: others are measured by it.
+	Floor bool
+
+	// Refuse returns why the engine cannot be used so, in one line; "" if it can. nil refuses nothing.
+	Refuse func(Use) string
+	// Configure makes a group's configuration one of this engine; for engines whose members a driver runs.
+	Configure func(*cluster.Config)
+	// Open opens a group over the transport of this name; nil for engines whose members a driver runs. Errors are those
+	// of the configuration, or the system's, about a port for example.
+	Open func(transport string, cfg cluster.Config) (cluster.Cluster, error)
+}
+
+// Use is what is asked of an engine beyond proposing, committing and applying.
+type Use struct {
+	Transport string
+	Virtual   bool // the group's time is not the wall clock's
+	GivenLogs bool // replicas start with logs that a scenario makes up
+	Elections bool // leaders change
+	Crashes   bool // replicas stop and start again from what they had made durable
+}
+
+// CanUse returns why the engine cannot be used so; "" if it can.
+func (e *Engine) CanUse(u Use) string {
+	if e.Open != nil && u.Virtual {
+		return "it has goroutines and a clock of its own, which virtual time cannot hold"
+	}
+	if e.Refuse == nil {
+		return ""
+	}
+	return e.Refuse(u)
+}

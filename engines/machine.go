@@ -1,0 +1,142 @@
+package engines
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/raft"
+)
+
+// Machine is the state machine of one member, and the clients that wait for what it applies. It does for engines that
+// bring only consensus what cluster.Replica does for this project's own: it digests, tells the observer, answers and
+// says what the log may forget. It is not safe for concurrent use.
+type Machine struct {
+	id      raft.ID
+	cfg     *cluster.Config
+	host    cluster.Host
+	disk    *cluster.Disk
+	digest  xxhash.Digest
+	applied uint64
+
+	waiting []*cluster.Proposal // of one term, in order of index, from head on
+	head    int
+	orphans []*cluster.Proposal // of earlier terms, whose fate is open
+}
+
+// NewMachine returns the machine as of the disk's last checkpoint.
+func NewMachine(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) *Machine {
+	return &Machine{id: id, cfg: cfg, host: host, disk: disk, digest: disk.Digest(), applied: disk.Saved().Applied}
+}
+
+// Applied returns the last index that was applied.
+func (m *Machine) Applied() uint64 { return m.applied }
+
+// Digest returns the digest of all entries applied so far.
+func (m *Machine) Digest() uint64 { return m.digest.Sum64() }
+
+// Await notes that a client waits for the entry p.Index of p.Term, which has just been appended: Index only grows
+// within a term, and terms only grow.
+func (m *Machine) Await(p *cluster.Proposal) {
+	if m.head < len(m.waiting) && m.waiting[m.head].Term != p.Term {
+		m.orphans = append(m.orphans, m.waiting[m.head:]...)
+		m.waiting, m.head = m.waiting[:0], 0
+	}
+	switch {
+	case m.head > 0 && m.head == len(m.waiting):
+		m.waiting, m.head = m.waiting[:0], 0
+	case m.head > 1024 && m.head > len(m.waiting)/2:
+		n := copy(m.waiting, m.waiting[m.head:])
+		clear(m.waiting[n:])
+		m.waiting, m.head = m.waiting[:n], 0
+	}
+	m.waiting = append(m.waiting, p)
+	if p.Accepted != nil {
+		p.Accepted(p)
+	}
+}
+
+// Apply applies the entries that follow those applied so far, and answers who waits for them.
+func (m *Machine) Apply(e raft.Entries) {
+	now := m.host.Now() // what applying answers, it answers now, however long the input before it took
+	m.digest.Write(e.Bytes)
+	m.applied = e.Last()
+	if m.cfg.Observer != nil {
+		m.cfg.Observer.Applied(now, m.id, e)
+	}
+	if m.head == len(m.waiting) && len(m.orphans) == 0 {
+		return
+	}
+	for entry := range e.All() {
+		for m.head < len(m.waiting) && m.waiting[m.head].Index == entry.Index {
+			p := m.waiting[m.head]
+			m.waiting[m.head] = nil
+			m.head++
+			finish(p, now, entry.Term)
+		}
+		if len(m.orphans) > 0 {
+			m.answerOrphans(now, entry)
+		}
+	}
+}
+
+func (m *Machine) answerOrphans(now raft.Time, entry raft.Entry) {
+	var done []*cluster.Proposal
+	kept := m.orphans[:0]
+	for _, p := range m.orphans {
+		if p.Index == entry.Index {
+			done = append(done, p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	m.orphans = kept
+	for _, p := range done {
+		finish(p, now, entry.Term)
+	}
+}
+
+func finish(p *cluster.Proposal, now raft.Time, term uint64) {
+	p.Stages.Applied = now
+	p.Outcome = cluster.Committed
+	if term != p.Term {
+		p.Outcome = cluster.Failed // its place in the log is taken for ever
+	}
+	p.Done(p)
+}
+
+// compactEvery is how many entries are applied between two looks at what may be forgotten, as in cluster.Replica.
+const compactEvery = 1024
+
+// Compact returns up to where the log may be forgotten now, after everything up to Applied was applied that was not at
+// before, having noted the machine's state on the disk; 0 if it is not worth it. durable is the last index that the disk
+// holds.
+func (m *Machine) Compact(before, durable uint64) uint64 {
+	if m.cfg.Retain == 0 || m.applied/compactEvery == before/compactEvery || m.applied > durable {
+		return 0
+	}
+	upTo := m.host.Compactable()
+	if upTo <= m.cfg.Retain {
+		return 0
+	}
+	upTo = min(upTo-m.cfg.Retain, m.applied)
+	m.disk.Checkpoint(m.applied, m.digest, upTo)
+	return upTo
+}
+
+// Abandon tells all clients that wait that nobody knows.
+func (m *Machine) Abandon() {
+	open := append(m.orphans, m.waiting[m.head:]...)
+	m.orphans, m.waiting, m.head = nil, nil, 0
+	for _, p := range open {
+		p.Outcome = cluster.Unknown
+		p.Done(p)
+	}
+}
+
+// FramePrefix is how many bytes a frame takes on a stream beside what is in it.
+const FramePrefix = 4
+
+// Begin prepares a proposal that was offered to a member.
+func Begin(p *cluster.Proposal, id raft.ID) {
+	p.Replica, p.Outcome, p.Err, p.Stages = id, cluster.Pending, nil, cluster.Stages{}
+}
