@@ -20,9 +20,8 @@ func (n *Node) becomeFollower(term uint64, leader ID) {
 	}
 	n.setHardState(term, vote)
 	n.role, n.lead = Follower, leader
-	n.beat, n.gateAt, n.quorumSince = false, forever, 0
+	n.beat, n.gateAt = false, forever
 	if wasLeader {
-		n.proven = n.commit
 		n.resetElectionTimer()
 	}
 	if changed {

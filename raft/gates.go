@@ -71,7 +71,6 @@ func (n *Node) settleLeader(beat bool) (sent bool) {
 // nobody owes an answer any more.
 func (n *Node) settleCommit(sends func() bool, beat bool) {
 	if n.quorumIndex <= n.commit {
-		n.quorumSince = 0
 		return
 	}
 	complete := n.quorumIndex // every follower that was sent entries up to here has answered
@@ -90,10 +89,7 @@ func (n *Node) settleCommit(sends func() bool, beat bool) {
 			return
 		}
 	}
-	n.quorumSince = 0
-	if upTo < n.quorumIndex {
-		n.quorumSince = n.now
-	}
+	n.quorumSince = n.now // of those that go on waiting
 	n.setCommit(upTo)
 }
 

@@ -45,7 +45,7 @@ func (n *Node) becomeLeader() {
 	n.role, n.lead = Leader, n.cfg.ID
 	n.beat, n.beatAt = true, n.nextBeat()
 	n.quorumAt = n.now.Add(n.cfg.ElectionTimeout)
-	n.quorumIndex, n.quorumSince, n.sentQuorum = 0, 0, 0
+	n.quorumIndex, n.sentQuorum = 0, 0
 	last := n.log.Last()
 	for i := range n.peers {
 		p := &n.peers[i]
@@ -239,10 +239,10 @@ func (n *Node) moveQuorum() {
 	if q <= n.quorumIndex || q <= n.commit || n.termAt(q) != n.term {
 		return
 	}
-	n.quorumIndex = q
-	if n.quorumSince == 0 {
-		n.quorumSince = n.now
+	if n.quorumIndex <= n.commit {
+		n.quorumSince = n.now // nothing waited before
 	}
+	n.quorumIndex = q
 	n.event(Event{Kind: EventAcked, Index: q, Term: n.term})
 }
 
@@ -308,6 +308,5 @@ func (n *Node) expire(p *progress) {
 		n.restart(p)
 		p.stalled = true
 		p.losses++
-		p.told = 0
 	}
 }

@@ -72,8 +72,7 @@ type Node struct {
 	pending     []pendingSave
 	held        []heldMessage
 
-	// When the work at a gate arrived; its zero value means that there is none.
-	quorumSince, commitSince Time
+	quorumSince, commitSince Time   // when the work at the Commit and the Apply gate arrived, if there is any
 	quorumIndex              uint64 // leader: highest index of this term that a quorum holds durably
 	sentQuorum               uint64 // leader: EventSentQuorum was given up to here
 	heardAppend              bool   // follower: AppendEntries arrived since the last Take

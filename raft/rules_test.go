@@ -36,6 +36,9 @@ var rules = []struct {
 	{"committing takes a majority", "section 5.3", majority},
 	{"entries of earlier terms are not committed by counting", "section 5.4.2, figure 8", noCountingOldTerms},
 	{"a no-op commits what earlier terms left", "section 8", noOpCommits},
+	{"matchIndex is unknown to a new leader", "section 5.3, figure 2; copycat issue 29", matchForgotten},
+	{"news of a commit outlasts a late message", "figure 2", commitRemembered},
+	{"what is acknowledged is not sent again", "", notSentAgain},
 	{"matchIndex and nextIndex do not fall for late answers", "etcd issues 1207 and 1761", lateAnswers},
 	{"a search takes no more rounds than its backup needs", "section 5.3", searchRounds},
 	{"a batch has no hole", "logcabin issue 160", noHole},
@@ -240,7 +243,9 @@ func keepsVote(t *testing.T) {
 	g := newGroup(t, 3, using(func(c *raft.Config) { c.CheckQuorum = true }))
 	g.elect(1)
 	g.isolate(1)
-	for g.status(1).Role == raft.Leader {
+	g.run(3 * heartbeat)
+	g.now = g.now.Add(electionTimeout)
+	for range 3 { // the first look only forgets who answered before
 		g.timeout(1)
 	}
 	if s := g.status(1); s.Term != 1 || s.Vote != 1 {
@@ -416,6 +421,69 @@ func noOpCommits(t *testing.T) {
 	wantCommit(t, g, 1, 3)
 	if e := g.replica(1).applied[2]; len(e.Data) != 0 || e.Term != 3 {
 		t.Errorf("the no-op is %+v", e)
+	}
+}
+
+func matchForgotten(t *testing.T) {
+	g := newGroup(t, 5)
+	only := func(from, to raft.ID) func(*raft.Message) bool {
+		return func(m *raft.Message) bool { return on(from, to)(m) || on(to, from)(m) }
+	}
+	exchange := func(from, to raft.ID) {
+		for range 5 {
+			g.deliver(only(from, to))
+		}
+	}
+	// Replica 1 leads term 1, and 2 acknowledges three entries.
+	g.elect(1)
+	g.mustPropose(1, "a", "b", "c")
+	exchange(1, 2)
+	g.drop()
+	if m := g.node(1).Match(2); m != 3 {
+		t.Fatalf("match of 2 is %d, want 3", m)
+	}
+	// Replica 3 leads term 2 and replaces the three entries by one, on replica 1 at least.
+	g.campaign(3)
+	exchange(3, 4)
+	exchange(3, 5)
+	g.mustPropose(3, "x")
+	exchange(3, 1)
+	wantTerms(t, g, 1, 2)
+	g.drop()
+	// Replica 1 leads term 3. That 2 holds entry 2 of its own is known of no one but 4.
+	g.campaign(1)
+	exchange(1, 4)
+	exchange(1, 5)
+	g.mustPropose(1, "y")
+	exchange(1, 4)
+	wantRole(t, g, 1, raft.Leader, 3)
+	wantCommit(t, g, 1, 0)
+}
+
+func commitRemembered(t *testing.T) {
+	g := follower(t, 1)
+	g.replica(1).slow = true
+	m := raft.Message{Type: raft.AppendEntries, From: 2, To: 1, Term: 1, PrevLogIndex: 1, PrevLogTerm: 1, Entries: entries(2, 1), Commit: 2}
+	g.step(m)
+	m.Entries, m.Commit = raft.Entries{}, 1
+	g.step(m)
+	g.finish(1)
+	wantCommit(t, g, 1, 2)
+}
+
+func notSentAgain(t *testing.T) {
+	g := newGroup(t, 2, using(func(c *raft.Config) { c.Strategy.Send = ride }))
+	g.elect(1)
+	g.mustPropose(1, "a")
+	g.advance(heartbeat)
+	g.deliver(on(1, 2))
+	g.node(1).Reachable(g.now, 2) // it would send the entry again with the next heartbeat, but the answer is faster
+	g.settle(1)
+	g.deliver(on(2, 1))
+	g.drop()
+	g.advance(heartbeat)
+	if m := g.find(1, 2); len(m) != 1 || m[0].Entries.Count != 0 {
+		t.Errorf("the heartbeat is %+v, want no entries", m)
 	}
 }
 
@@ -649,17 +717,20 @@ func gateOpensInTime(t *testing.T) {
 		g.now = g.node(1).Deadline()
 		g.tick()
 		g.deliverAll()
-		g.mustPropose(1, "a")
-		done := func() bool {
-			return g.status(1).Applied == 1 && g.status(2).Applied == 1 && g.status(3).Applied == 1
-		}
-		g.run(3*time.Millisecond - 1)
-		if done() {
-			t.Errorf("%s: open too early", gate)
-		}
-		g.run(1 + 3*time.Millisecond) // a follower's Apply gate opens as long after the leader's
-		if !done() {
-			t.Errorf("%s: shut after its time", gate)
+		for want := uint64(1); want <= 3; want++ { // one after the other: each waits for its own time
+			g.mustPropose(1, "a")
+			done := func() bool {
+				return g.status(1).Applied == want && g.status(2).Applied == want && g.status(3).Applied == want
+			}
+			g.run(3*time.Millisecond - 1)
+			if done() {
+				t.Errorf("%s: open too early for entry %d", gate, want)
+			}
+			g.run(1)
+			g.run(3 * time.Millisecond) // a follower's Apply gate opens as long after the leader's
+			if !done() {
+				t.Errorf("%s: shut after its time for entry %d", gate, want)
+			}
 		}
 	}
 }

@@ -86,9 +86,7 @@ func (n *Node) truncate(i uint64) {
 	n.log.TruncateFrom(i)
 	if i <= n.handed {
 		n.handed = i - 1
-		if n.truncateTo == 0 || i < n.truncateTo {
-			n.truncateTo = i
-		}
+		n.truncateTo = i // below an earlier one: nothing from there on has been handed out since
 	}
 	n.durable = min(n.durable, i-1)
 	for p := range n.pending {
