@@ -10,7 +10,7 @@ import (
 // Config describes one replica. The zero value of a limit means its default.
 type Config struct {
 	ID       ID
-	Voters   []ID // the whole group, this replica among them; at most 64
+	Voters   []ID // the whole group, this replica among them; at most MaxVoters
 	Strategy Strategy
 
 	Heartbeat       time.Duration // the leader's period, above 0
@@ -32,7 +32,7 @@ type Config struct {
 
 // Limits and defaults of Config.
 const (
-	MaxVoters                  = 64
+	MaxVoters                  = 127
 	MaxElectionTimeout         = 365 * 24 * time.Hour // deadlines must not overflow
 	MaxMaxEntryBytes           = 1 << 30              // an entry's length has 32 bits
 	DefaultMaxAppendBytes      = 256 << 10

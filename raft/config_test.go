@@ -22,8 +22,8 @@ func TestConfig(t *testing.T) {
 		{"not among Voters", func(c *raft.Config, _ *raft.Saved) { c.ID = 4 }},
 		{"there twice", func(c *raft.Config, _ *raft.Saved) { c.Voters = []raft.ID{1, 2, 2} }},
 		{"0 or there twice", func(c *raft.Config, _ *raft.Saved) { c.Voters = []raft.ID{1, 0} }},
-		{"65 Voters, at most 64", func(c *raft.Config, _ *raft.Saved) {
-			for id := raft.ID(4); id <= 65; id++ {
+		{"128 Voters, at most 127", func(c *raft.Config, _ *raft.Saved) {
+			for id := raft.ID(4); id <= 128; id++ {
 				c.Voters = append(c.Voters, id)
 			}
 		}},
