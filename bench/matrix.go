@@ -27,6 +27,8 @@ type Matrix struct {
 	// Common holds what does not vary; the fields that an axis sets are ignored.
 	Common Settings
 	Repeat int // trials per cell
+	// Virtual says that the trials will run in virtual time, where groups may be larger.
+	Virtual bool
 	// Name gives a strategy's name in results, Choices its five choices.
 	Name    func(raft.Strategy) string
 	Choices func(raft.Strategy) map[string]string
@@ -146,6 +148,7 @@ func (m *Matrix) loads(scenario Scenario) []offered {
 // Limits of a matrix.
 const (
 	MaxNodes        = 15
+	MaxVirtualNodes = 127 // in virtual time
 	MaxPayloadBytes = raft.DefaultMaxEntryBytes
 	MaxClients      = 65536
 	MaxPerSecond    = 10e6
@@ -154,9 +157,13 @@ const (
 )
 
 func (m *Matrix) check() error {
+	most := MaxNodes
+	if m.Virtual {
+		most = MaxVirtualNodes
+	}
 	for _, n := range m.Nodes {
-		if n < 3 || n > MaxNodes || n%2 == 0 {
-			return fmt.Errorf("--nodes is %d: want an odd number from 3 to %d; an even group bears no more failures than the odd one below it", n, MaxNodes)
+		if n < 3 || n > most || n%2 == 0 {
+			return fmt.Errorf("--nodes is %d: want an odd number from 3 to %d; an even group bears no more failures than the odd one below it", n, most)
 		}
 	}
 	for _, b := range m.Payloads {

@@ -59,8 +59,11 @@ func (r *Run) Do(ctx context.Context) error {
 		if r.Starting != nil {
 			r.Starting(i, len(order), p, at.repeat)
 		}
-		runtime.GC() // what the last trial left behind is not this one's cost
-		started := time.Now()
+		var started time.Time // none in virtual time: the same seed gives the same file
+		if !r.Virtual {
+			runtime.GC() // what the last trial left behind is not this one's cost
+			started = time.Now()
+		}
 		result := r.trial(ctx, p, at)
 		result.Cell, result.Repeat, result.Order, result.Started = p.Cell.ID, at.repeat, i, started
 		if err := r.Done(result); err != nil {

@@ -29,7 +29,9 @@ type Settings struct {
 	MaxAppendBytes  int           // of entries in one AppendEntries
 	Retain          uint64        // entries kept although all replicas have applied them
 	Timeout         time.Duration // for anything that a trial waits for
-	Params          map[string]string
+	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and timeouts.
+	RoundTrip time.Duration
+	Params    map[string]string
 }
 
 // group returns the configuration of the trial's replicas.
@@ -52,14 +54,14 @@ func (s *Settings) retained() uint64 {
 	return max(1, min(s.Retain, uint64(maxRetainBytes/max(1, s.PayloadBytes))))
 }
 
-// beatPerSend estimates how long the Send gate keeps an entry, or a probe, at the most.
+// beatPerSend estimates how long the Send gate keeps an entry, or a probe, at the most, and its way there and back.
 func (s *Settings) beatPerSend() time.Duration {
 	w := raft.Waiting{Count: 1, Bytes: s.PayloadBytes, Beat: s.Heartbeat}
 	switch d := s.Strategy.Send.Wait(w); d {
 	case raft.NextMessage, raft.NextBeat, raft.Shut:
-		return s.Heartbeat
+		return s.Heartbeat + s.RoundTrip
 	default:
-		return max(d, 200*time.Microsecond)
+		return max(d, 200*time.Microsecond) + s.RoundTrip
 	}
 }
 
