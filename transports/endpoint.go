@@ -27,6 +27,12 @@ type Carrier interface {
 	Close() error
 }
 
+// Layer is implemented by a Network whose connections can be had bare, for an engine that brings its own messages.
+type Layer interface {
+	// Listen opens the address in the configuration. An error about it wraps the system's.
+	Listen(Config) (Carrier, error)
+}
+
 // Conn is one connection to one peer.
 type Conn interface {
 	// OpenStream opens the next stream; the side that dialled calls it, and writes to the stream at once.

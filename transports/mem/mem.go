@@ -43,6 +43,9 @@ func (h *hub) Endpoint(cfg transports.Config) (transports.Transport, error) {
 	return transports.NewEndpoint(cfg, 1, l)
 }
 
+// Listen implements transports.Layer.
+func (h *hub) Listen(cfg transports.Config) (transports.Carrier, error) { return h.listen(cfg.Listen) }
+
 func (h *hub) listen(name string) (*listener, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

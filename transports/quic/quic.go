@@ -90,6 +90,9 @@ func (n *network) Endpoint(cfg transports.Config) (transports.Transport, error) 
 	return transports.NewEndpoint(cfg, n.streams, c)
 }
 
+// Listen implements transports.Layer.
+func (n *network) Listen(cfg transports.Config) (transports.Carrier, error) { return n.listen(cfg) }
+
 func (n *network) listen(cfg transports.Config) (*carrier, error) {
 	cfg, err := cfg.WithDefaults()
 	if err != nil {

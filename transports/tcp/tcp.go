@@ -41,6 +41,15 @@ type network struct {
 }
 
 func (n network) Endpoint(cfg transports.Config) (transports.Transport, error) {
+	c, err := n.Listen(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return transports.NewEndpoint(cfg, 1, c)
+}
+
+// Listen implements transports.Layer.
+func (n network) Listen(cfg transports.Config) (transports.Carrier, error) {
 	c := &carrier{}
 	if n.authority != nil {
 		secure, err := newSecurity(n.authority, cfg.Self)
@@ -59,7 +68,7 @@ func (n network) Endpoint(cfg transports.Config) (transports.Transport, error) {
 	c.listener = l.(*net.TCPListener)
 	c.dialer.KeepAliveConfig = keepAlive
 	c.dialer.SetMultipathTCP(false)
-	return transports.NewEndpoint(cfg, 1, c)
+	return c, nil
 }
 
 func (network) Close() error { return nil }
