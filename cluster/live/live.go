@@ -15,11 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/internal/wakeup"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
@@ -44,23 +46,35 @@ type Cluster struct {
 	replicas []*replica
 	peers    map[raft.ID]string
 
-	applied []atomic.Uint64 // by each replica; of a crashed one what its disk has
+	applied    []atomic.Uint64                    // by each replica; of a crashed one what its disk has
+	conditions atomic.Pointer[cluster.Conditions] // nil for none
 
-	waiters  atomic.Int32
-	progress chan struct{} // something happened that a waiter may want to see
+	waitersMu sync.Mutex
+	waiters   atomic.Pointer[[]chan struct{}] // each is told that something happened; the list is never changed, but replaced
 
-	ctx    context.Context // of the timers of At
+	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	steps  sync.WaitGroup
-	close  sync.Once
-	err    error
+	timers sync.WaitGroup // the replicas' timers
+
+	mu      sync.Mutex
+	closing bool           // and nothing new begins in the background
+	steps   sync.WaitGroup // what At and delayed messages do in the background
+
+	close sync.Once
+	err   error
 }
+
+// errClosed is the error of a Restart after Close.
+var errClosed = errors.New("the cluster is closed")
 
 // New starts a group. All replicas are up and know each other's addresses on return; connections follow. Errors are
 // those of the configuration (wrapping raft.ErrConfig), or the system's, about a port for example.
 func New(cfg Config) (*Cluster, error) {
 	if cfg.Host == "" {
 		cfg.Host = "127.0.0.1"
+	}
+	if cfg.Replicas < 1 {
+		return nil, fmt.Errorf("%w: %d replicas, want 1 or more", raft.ErrConfig, cfg.Replicas)
 	}
 	if n := len(cfg.Ports); n != 0 && n != cfg.Replicas {
 		return nil, fmt.Errorf("%d ports for %d replicas", n, cfg.Replicas)
@@ -74,12 +88,12 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, origin: time.Now(), network: network, peers: map[raft.ID]string{},
-		applied: make([]atomic.Uint64, cfg.Replicas), progress: make(chan struct{}, 1), ctx: ctx, cancel: cancel}
+		applied: make([]atomic.Uint64, cfg.Replicas), ctx: ctx, cancel: cancel}
 	for i := range cfg.Replicas {
 		id := raft.ID(i + 1)
 		r := &replica{c: c, id: id, disk: cluster.NewDisk(cfg.Boot[id]), listen: c.listenAddr(i),
-			random: rand.New(rand.NewPCG(cfg.Seed, ^uint64(id)))}
-		r.timer = time.AfterFunc(time.Hour, r.onTimer)
+			timer: wakeup.New(), cut: map[raft.ID]bool{}, random: rand.New(rand.NewPCG(cfg.Seed, ^uint64(id)))}
+		c.timers.Go(r.tick)
 		c.replicas = append(c.replicas, r)
 		if err := r.open(); err != nil {
 			return nil, errors.Join(err, c.Close())
@@ -112,10 +126,8 @@ func (c *Cluster) replica(id raft.ID) *replica { return c.replicas[id-1] }
 // done before it returns.
 func (c *Cluster) Propose(to raft.ID, p *cluster.Proposal) { c.replica(to).propose(p) }
 
-// Campaign makes a replica start an election.
-func (c *Cluster) Campaign(id raft.ID) {
-	c.replica(id).do(func(core cluster.Member) { core.Campaign(c.Now()) })
-}
+// Campaign makes a replica start an election; a paused one when it is resumed.
+func (c *Cluster) Campaign(id raft.ID) { c.replica(id).stand() }
 
 // Status returns what a replica was when it last finished some work.
 func (c *Cluster) Status(id raft.ID) cluster.Status { return c.replica(id).lastStatus() }
@@ -124,17 +136,7 @@ func (c *Cluster) Status(id raft.ID) cluster.Status { return c.replica(id).lastS
 func (c *Cluster) Crash(id raft.ID) { c.replica(id).crash() }
 
 // Restart starts a crashed replica from its disk, on its old address. The error is the system's, about the address.
-func (c *Cluster) Restart(id raft.ID) error {
-	r := c.replica(id)
-	if r.lastStatus().Up {
-		return nil
-	}
-	if err := r.open(); err != nil {
-		return err
-	}
-	r.start()
-	return nil
-}
+func (c *Cluster) Restart(id raft.ID) error { return c.replica(id).restart() }
 
 // Pause freezes a replica.
 func (c *Cluster) Pause(id raft.ID) { c.replica(id).pause() }
@@ -150,32 +152,47 @@ func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).setLink(to, true) }
 
 // SetConditions changes what all links do to messages.
 func (c *Cluster) SetConditions(conditions cluster.Conditions) {
-	for _, r := range c.replicas {
-		r.mu.Lock()
-		r.conditions = conditions
-		r.mu.Unlock()
+	if conditions == (cluster.Conditions{}) {
+		c.conditions.Store(nil)
+	} else {
+		c.conditions.Store(&conditions)
 	}
 }
 
 // At runs step on a goroutine of its own.
 func (c *Cluster) At(t raft.Time, step func(now raft.Time) raft.Time) {
-	c.steps.Go(func() {
-		timer := time.NewTimer(t.Sub(c.Now()))
-		defer timer.Stop()
-		for t != 0 {
-			if wait := t.Sub(c.Now()); wait > 0 {
-				timer.Reset(wait)
-				select {
-				case <-timer.C:
-				case <-c.ctx.Done():
-					return
+	c.background(func() {
+		var timer *wakeup.Timer
+		for t != 0 && c.ctx.Err() == nil {
+			now := c.Now()
+			if wait := t.Sub(now); wait > 0 {
+				if timer == nil {
+					timer = wakeup.New()
+					defer timer.Close()
+					defer context.AfterFunc(c.ctx, timer.Close)()
 				}
-			} else if c.ctx.Err() != nil {
-				return
+				timer.Set(wait)
+				timer.Wait()
+				continue
 			}
-			t = step(c.Now())
+			t = step(now)
 		}
 	})
+}
+
+// background runs f on a goroutine that Close waits for; not at all once Close has begun.
+func (c *Cluster) background(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.steps.Go(f)
+	}
+}
+
+func (c *Cluster) closed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // lookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
@@ -186,8 +203,8 @@ func (c *Cluster) Wait(ctx context.Context, timeout time.Duration, cond func() b
 	if cond() {
 		return nil
 	}
-	c.waiters.Add(1)
-	defer c.waiters.Add(-1)
+	progress := c.addWaiter()
+	defer c.dropWaiter(progress)
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	pause := time.NewTicker(lookEvery)
@@ -201,7 +218,7 @@ func (c *Cluster) Wait(ctx context.Context, timeout time.Duration, cond func() b
 				return nil
 			}
 			return cluster.ErrTimeout
-		case <-c.progress:
+		case <-progress:
 		}
 		if cond() {
 			return nil
@@ -217,11 +234,35 @@ func (c *Cluster) Wait(ctx context.Context, timeout time.Duration, cond func() b
 	}
 }
 
-// notify makes waiters look again.
+func (c *Cluster) addWaiter() chan struct{} {
+	c.waitersMu.Lock()
+	defer c.waitersMu.Unlock()
+	progress := make(chan struct{}, 1)
+	progress <- struct{}{} // what happened before it was in the list
+	c.setWaiters(append(slices.Clone(c.waiting()), progress))
+	return progress
+}
+
+func (c *Cluster) dropWaiter(progress chan struct{}) {
+	c.waitersMu.Lock()
+	defer c.waitersMu.Unlock()
+	c.setWaiters(slices.DeleteFunc(slices.Clone(c.waiting()), func(other chan struct{}) bool { return other == progress }))
+}
+
+func (c *Cluster) waiting() []chan struct{} {
+	if list := c.waiters.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+func (c *Cluster) setWaiters(list []chan struct{}) { c.waiters.Store(&list) }
+
+// notify makes all waiters look again.
 func (c *Cluster) notify() {
-	if c.waiters.Load() > 0 {
+	for _, progress := range c.waiting() {
 		select {
-		case c.progress <- struct{}{}:
+		case progress <- struct{}{}:
 		default:
 		}
 	}
@@ -251,14 +292,21 @@ func (c *Cluster) Warnings() []string {
 	return list
 }
 
-// Close ends the timers, the replicas and their transport.
+// Close ends what goes on in the background, then the replicas and their transport.
 func (c *Cluster) Close() error {
 	c.close.Do(func() {
+		c.mu.Lock()
+		c.closing = true
+		c.mu.Unlock()
 		c.cancel()
+		c.steps.Wait() // a step may still crash or restart replicas
 		for _, r := range c.replicas {
 			r.crash()
 		}
-		c.steps.Wait()
+		for _, r := range c.replicas {
+			r.timer.Close()
+		}
+		c.timers.Wait()
 		c.err = c.network.Close()
 	})
 	return c.err

@@ -1,38 +1,51 @@
 package live
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/internal/wakeup"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
 
 // replica drives one cluster.Member. It is the Host of its core and the Handler of its transport.
+//
+// Whoever lets go of mu looks afterwards whether something was queued that nobody else will see, by settleAndUnlock:
+// others only try for the lock, and leave what they have queued to its holder. Receive may leave that to the frame
+// that follows.
 type replica struct {
 	c      *Cluster
 	id     raft.ID
 	disk   *cluster.Disk
 	listen string // address; the port is known after the first open
+	timer  *wakeup.Timer
 
-	mu      sync.Mutex // holds the core; a paused replica's lock is held until it is resumed
-	core    cluster.Member
-	tr      transports.Transport // nil while crashed
+	life   sync.Mutex // for crash, restart, pause and resume, one at a time
+	paused bool       // then mu is held until the replica is resumed or crashes
+
+	mu    sync.Mutex           // holds the core
+	core  cluster.Member       // nil while crashed; changed with life and mu held
+	tr    transports.Transport // likewise
+	armed raft.Time            // when the timer fires; 0 if it does not
+
+	random           *rand.Rand // for conditions
+	unreadable, lost uint64     // frames of this life that the core could not read; that conditions dropped
+
+	queueMu  sync.Mutex
+	queue    []*cluster.Proposal // offered and not yet taken
+	spare    []*cluster.Proposal // memory for the next queue; of the holder of mu
+	campaign atomic.Bool         // wanted and not yet begun
+
+	linksMu sync.Mutex
 	cut     map[raft.ID]bool
-	timer   *time.Timer
-	armed   raft.Time // when the timer fires; 0 if it does not
-
-	conditions cluster.Conditions
-	random     *rand.Rand // for conditions
-
-	unreadable, lost uint64 // frames that the core could not read; that conditions dropped
-
-	queueMu sync.Mutex
-	queue   []*cluster.Proposal // offered and not yet taken
-	spare   []*cluster.Proposal
+	links   transports.Transport // as tr, to be cut and healed even while mu is held for long
 
 	// What others may see without the lock.
 	seenMu   sync.Mutex
@@ -40,9 +53,6 @@ type replica struct {
 	counters cluster.Counters     // of this life
 	past     cluster.Counters     // of earlier lives
 	stats    transports.Transport // as tr, for its counters
-
-	pauseMu sync.Mutex
-	paused  bool
 }
 
 // open makes the replica's endpoint and its core. It does not run yet.
@@ -56,17 +66,18 @@ func (r *replica) open() error {
 		tr.Close()
 		return err
 	}
-	r.mu.Lock()
-	r.listen = tr.Addr()
-	r.core, r.tr = core, tr
-	if r.cut == nil {
-		r.cut = map[raft.ID]bool{}
-	}
+	r.linksMu.Lock()
 	for to := range r.cut {
 		tr.SetLink(to, false)
 	}
+	r.links = tr
+	r.linksMu.Unlock()
+	r.mu.Lock()
+	r.listen = tr.Addr()
+	r.core, r.tr = core, tr
+	r.unreadable, r.lost = 0, 0
 	r.publish()
-	r.mu.Unlock()
+	r.mu.Unlock() // what was queued meanwhile is for start
 	return nil
 }
 
@@ -75,8 +86,7 @@ func (r *replica) start() {
 	r.mu.Lock()
 	tr := r.tr
 	r.armed = 0
-	r.arm()
-	r.mu.Unlock()
+	r.settleAndUnlock()
 	peers := map[raft.ID]string{}
 	for id, addr := range r.c.peers {
 		if id != r.id {
@@ -86,22 +96,59 @@ func (r *replica) start() {
 	tr.Start(peers, r)
 }
 
+func (r *replica) restart() error {
+	r.life.Lock()
+	defer r.life.Unlock()
+	if r.c.closed() {
+		return errClosed
+	}
+	if r.core != nil {
+		return nil
+	}
+	err := r.open()
+	// A passing connection may have taken the port meanwhile, as its own end's.
+	for deadline := time.Now().Add(portPatience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+		err = r.open()
+	}
+	if err == nil {
+		r.start()
+	}
+	return err
+}
+
+// portPatience is how long a replica that restarts tries to get its port back.
+const portPatience = time.Second
+
 func (r *replica) crash() {
-	r.resume()
-	r.mu.Lock()
-	if r.core == nil {
-		r.mu.Unlock()
+	r.life.Lock()
+	defer r.life.Unlock()
+	if !r.paused {
+		r.mu.Lock()
+	}
+	r.paused = false // and it handles nothing more
+	core, tr := r.core, r.tr
+	if core == nil {
+		r.settleAndUnlock()
 		return
 	}
-	core, tr := r.core, r.tr
 	r.core, r.tr = nil, nil
-	r.timer.Stop()
-	r.publish()
-	r.mu.Unlock()
+	r.seenMu.Lock()
+	r.status.Up, r.status.Role = false, raft.Follower
+	r.seenMu.Unlock()
+	r.mu.Unlock() // what was queued is refused below
+	r.linksMu.Lock()
+	r.links = nil
+	r.linksMu.Unlock()
 	// The transport waits for its goroutines, which may wait for the lock.
 	tr.Close()
 	core.Abandon()
-	r.refuseQueued()
+	r.mu.Lock()
+	r.settleAndUnlock()
+	r.seenMu.Lock()
+	r.past = r.totalsLocked()
+	r.counters, r.stats = cluster.Counters{}, nil
+	r.seenMu.Unlock()
 	r.c.applied[r.id-1].Store(r.disk.Saved().Applied)
 	r.c.notify()
 }
@@ -143,16 +190,28 @@ func (r *replica) settleAndUnlock() {
 func (r *replica) queued() bool {
 	r.queueMu.Lock()
 	defer r.queueMu.Unlock()
-	return len(r.queue) > 0
+	return len(r.queue) > 0 || r.campaign.Load()
+}
+
+// stand makes the replica start an election, once it is not paused.
+func (r *replica) stand() {
+	r.campaign.Store(true)
+	if r.mu.TryLock() {
+		r.settleAndUnlock()
+	}
 }
 
 // settle works until the core wants nothing more and the queue is empty: answering clients makes new proposals.
 func (r *replica) settle() transports.Transport {
 	if r.core == nil {
+		r.campaign.Store(false)
 		r.refuseQueued()
 		return nil
 	}
 	for {
+		if r.campaign.CompareAndSwap(true, false) {
+			r.core.Campaign(r.Now())
+		}
 		batch := r.takeQueue()
 		if len(batch) > 0 {
 			now := r.Now()
@@ -194,12 +253,6 @@ func (r *replica) refuseQueued() {
 func (r *replica) publish() {
 	r.seenMu.Lock()
 	defer r.seenMu.Unlock()
-	if r.core == nil {
-		r.past = r.totalsLocked()
-		r.status.Up, r.status.Role = false, raft.Follower
-		r.counters, r.stats = cluster.Counters{}, nil
-		return
-	}
 	r.status, r.counters, r.stats = r.core.Status(), r.core.Counters(), r.tr
 	r.counters.Dropped += r.unreadable + r.lost
 	r.c.applied[r.id-1].Store(r.status.Applied)
@@ -224,7 +277,7 @@ func (r *replica) totalsLocked() cluster.Counters {
 	if r.stats != nil {
 		s := r.stats.Stats()
 		sum.Writes += s.Writes
-		sum.Dropped += s.DroppedNoConnection + s.DroppedCut + s.DroppedQueueFull + s.DroppedOnBreak
+		sum.Dropped += s.Dropped()
 	}
 	return sum
 }
@@ -246,28 +299,31 @@ func (r *replica) arm() {
 		return
 	}
 	r.armed = at
-	r.timer.Reset(max(0, at.Sub(r.Now())))
+	r.timer.Set(at.Sub(r.Now()))
 }
 
-func (r *replica) onTimer() {
-	r.do(func(core cluster.Member) {
-		r.armed = 0
-		core.Tick(r.Now())
-	})
+// tick fires the core's timers when they are due, in all of the replica's lives.
+func (r *replica) tick() {
+	for r.timer.Wait() {
+		r.do(func(core cluster.Member) {
+			r.armed = 0
+			core.Tick(r.Now())
+		})
+	}
 }
 
 func (r *replica) pause() {
-	r.pauseMu.Lock()
-	defer r.pauseMu.Unlock()
-	if !r.paused {
+	r.life.Lock()
+	defer r.life.Unlock()
+	if !r.paused && r.core != nil {
 		r.paused = true
 		r.mu.Lock()
 	}
 }
 
 func (r *replica) resume() {
-	r.pauseMu.Lock()
-	defer r.pauseMu.Unlock()
+	r.life.Lock()
+	defer r.life.Unlock()
 	if r.paused {
 		r.paused = false
 		r.settleAndUnlock()
@@ -275,16 +331,15 @@ func (r *replica) resume() {
 }
 
 func (r *replica) setLink(to raft.ID, up bool) {
-	r.mu.Lock()
+	r.linksMu.Lock()
+	defer r.linksMu.Unlock()
 	if up {
 		delete(r.cut, to)
 	} else {
 		r.cut[to] = true
 	}
-	tr := r.tr
-	r.mu.Unlock()
-	if tr != nil {
-		tr.SetLink(to, up)
+	if r.links != nil {
+		r.links.SetLink(to, up)
 	}
 }
 
@@ -293,8 +348,8 @@ func (r *replica) Now() raft.Time { return r.c.Now() }
 
 // Send queues a frame with the transport: cluster.Host.
 func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
-	if r.conditions != (cluster.Conditions{}) {
-		drop, delay := r.conditions.Fate(transports.IsReply(head), r.random)
+	if conditions := r.c.conditions.Load(); conditions != nil {
+		drop, delay := conditions.Fate(transports.IsReply(head), r.random)
 		if drop {
 			r.lost++
 			return
@@ -309,10 +364,15 @@ func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
 
 func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, delay time.Duration) {
 	tr := r.tr
-	r.c.At(r.Now().Add(delay), func(raft.Time) raft.Time {
-		tr.Send(to, class, frame, nil)
-		tr.Flush()
-		return 0
+	r.c.background(func() {
+		timer := time.NewTimer(delay) // its millisecond does not matter: these delays measure nothing
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			tr.Send(to, class, frame, nil)
+			tr.Flush()
+		case <-r.c.ctx.Done():
+		}
 	})
 }
 
