@@ -299,20 +299,22 @@ func (l *Load) fail(err error) {
 	l.running = false
 }
 
-// openWindow begins a span now; staged says that the stages are recorded as well, which one window of a trial may be.
+// openWindow begins a span after this moment; staged says that the stages are recorded as well, which one window of a
+// trial may be. What is due at this very moment, as happens in virtual time, may have been proposed before: it is
+// outside here, and inside when a span ends.
 func (l *Load) openWindow(staged bool) *window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := newWindow(l.c.Now(), staged)
+	w := newWindow(l.c.Now()+1, staged)
 	l.windows = append(l.windows, w)
 	return w
 }
 
-// closeWindow ends a span now.
+// closeWindow ends a span with this moment.
 func (l *Load) closeWindow(w *window) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w.to = l.c.Now()
+	w.to = l.c.Now() + 1
 }
 
 // lastCommit returns when the last commit was answered.
