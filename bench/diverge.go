@@ -18,7 +18,7 @@ var diverge = Scenario{
 		{Name: "diverge-terms", Default: "5", Doc: "terms that the conflicting entries are from"},
 		{Name: "diverge-entries", Default: "20", Doc: "conflicting entries in the follower's log; the leader's has as many"},
 		{Name: "diverge-common", Default: "100", Doc: "entries that both logs begin with"},
-		{Name: "diverge-preset", Default: "grid", Doc: "grid, or figure7: the seven logs of figure 7 of the Raft paper, which needs --nodes 7"},
+		{Name: "diverge-preset", Default: "grid", Doc: "grid, or figure7: the logs of figure 7 of the Raft paper, with --nodes 7"},
 	},
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()

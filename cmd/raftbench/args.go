@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +14,8 @@ import (
 // flagsFirst moves flags before the positional arguments of the command that they belong to. The cli library stops at
 // the first positional argument and would silently take the flags after it for more of them.
 func flagsFirst(app *cli.App, args []string) []string {
-	if len(args) == 0 {
-		return args
+	if len(args) == 0 || args[len(args)-1] == completionFlag {
+		return args // the library wants that flag last
 	}
 	out, rest := args[:1:1], args[1:]
 	commands, flags := app.Commands, app.Flags
@@ -75,23 +77,49 @@ func takesValue(flags []cli.Flag, arg string) bool {
 	return false
 }
 
-// list reads a flag with values separated by commas.
-func list[T any](c *cli.Context, name string, parse func(string) (T, error)) ([]T, error) {
+// helpAsFlag turns "help COMMAND" into "COMMAND --help".
+func helpAsFlag(args []string) []string {
+	if len(args) > 1 && (args[1] == "help" || args[1] == "h") {
+		return append(append(args[:1:1], args[2:]...), "--help")
+	}
+	return args
+}
+
+// list reads a flag with values separated by commas. What is there twice counts once.
+func list[T comparable](c *cli.Context, name string, parse func(string) (T, error)) ([]T, error) {
 	var values []T
 	for _, text := range strings.Split(c.String(name), ",") {
 		v, err := parse(strings.TrimSpace(text))
 		if err != nil {
 			return nil, usage("--%s: %v", name, err)
 		}
-		values = append(values, v)
+		if !slices.Contains(values, v) {
+			values = append(values, v)
+		}
 	}
 	return values, nil
+}
+
+// single reads a flag with one value.
+func single[T any](c *cli.Context, name string, parse func(string) (T, error), value *T) (err error) {
+	if *value, err = parse(strings.TrimSpace(c.String(name))); err != nil {
+		return usage("--%s: %v", name, err)
+	}
+	return nil
+}
+
+// plainNumber writes a number that has a suffix without one: 10k becomes 10000. Anything else is left as it is.
+func plainNumber(text string) string {
+	if n, err := number(text); err == nil {
+		return strconv.Itoa(n)
+	}
+	return text
 }
 
 // number reads a whole number, perhaps with a suffix: 10k, 2M.
 func number(text string) (int, error) {
 	n, err := quantity(text)
-	if err != nil || n != float64(int(n)) {
+	if err != nil || math.Abs(n) > 1<<53 || n != math.Trunc(n) {
 		return 0, fmt.Errorf("%q is not a whole number such as 16 or 10k", text)
 	}
 	return int(n), nil

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -10,13 +13,34 @@ import (
 	"github.com/raftbench/raftbench/internal/nearest"
 )
 
-// completions are the scripts that make shells ask the program itself, which the cli library answers.
+// completionFlag is how a shell asks, as the last argument, what may come next.
+const completionFlag = "--generate-bash-completion"
+
+// completer answers for a command: the values of the flags in the table, which it takes lists of; else what the cli
+// library knows, which is flags and subcommands.
+func completer(values map[string]func() []string) cli.BashCompleteFunc {
+	return func(c *cli.Context) {
+		if n := len(os.Args); n > 2 {
+			if list := values[strings.TrimLeft(os.Args[n-2], "-")]; list != nil && strings.HasPrefix(os.Args[n-2], "-") {
+				for _, name := range list() {
+					fmt.Fprintln(c.App.Writer, name)
+				}
+				return
+			}
+		}
+		cli.DefaultCompleteWithFlags(c.Command)(c)
+	}
+}
+
+// completions are the scripts that make shells ask the program itself.
 var completions = map[string]string{
 	"bash": `_raftbench() {
   local words=("${COMP_WORDS[@]:0:$COMP_CWORD}")
   local current="${COMP_WORDS[COMP_CWORD]}"
   [[ "$current" == -* ]] && words+=("$current")
-  COMPREPLY=($(compgen -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$current"))
+  local before=""
+  [[ "$current" == *,* ]] && before="${current%,*},"
+  COMPREPLY=($(compgen -P "$before" -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "${current##*,}"))
 }
 complete -o bashdefault -o default -F _raftbench raftbench
 `,
@@ -43,11 +67,14 @@ func completionCommand() *cli.Command {
   raftbench completion fish | source`,
 		Action: func(c *cli.Context) error {
 			shell := c.Args().First()
+			if c.NArg() != 1 {
+				return usage("%d shells named: want one of %s", c.NArg(), strings.Join(shells, ", "))
+			}
 			if !slices.Contains(shells, shell) {
 				return usage("%s", nearest.Unknown("shell", shell, shells))
 			}
 			_, err := fmt.Fprint(c.App.Writer, completions[shell])
-			return err
+			return output(err)
 		},
 	}
 }
@@ -60,19 +87,19 @@ func versionCommand() *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			v := versions()
-			fmt.Fprintf(c.App.Writer, "raftbench %s\n", v["raftbench"])
-			var names []string
-			for name := range v {
-				if name != "raftbench" {
-					names = append(names, name)
-				}
-			}
-			slices.Sort(names)
-			for _, name := range names {
-				fmt.Fprintf(c.App.Writer, "  %s %s\n", name, v[name])
-			}
-			return nil
+			return printVersion(c)
 		},
 	}
+}
+
+func printVersion(c *cli.Context) error {
+	v := versions()
+	text := fmt.Sprintf("raftbench %s\n", v["raftbench"])
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		if name != "raftbench" {
+			text += fmt.Sprintf("  %s %s\n", name, v[name])
+		}
+	}
+	_, err := io.WriteString(c.App.Writer, text)
+	return output(err)
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/pkg/twwarp"
 	"github.com/olekukonko/tablewriter/tw"
 	"github.com/urfave/cli/v2"
 
@@ -41,13 +43,26 @@ func listCommand() *cli.Command {
 	return &cli.Command{Name: "list", Usage: "say what there is to choose from", Subcommands: subs, Action: needsSubcommand}
 }
 
+// listWidth is how wide a list may be, in columns of a terminal.
+const listWidth = 120
+
+// writeList writes a list; its last column takes as many lines as it needs, the others one.
 func writeList(c *cli.Context, header []string, rows [][]string) error {
-	table := tablewriter.NewTable(c.App.Writer,
+	last := len(header) - 1
+	room := listWidth - 2*len(header)
+	for col := range last {
+		widest := len(header[col])
+		for _, row := range rows {
+			widest = max(widest, len(row[col]))
+		}
+		room -= widest
+	}
+	var text strings.Builder
+	table := tablewriter.NewTable(&text,
 		tablewriter.WithHeaderAutoFormat(tw.Off),
 		tablewriter.WithHeaderAlignment(tw.AlignLeft),
 		tablewriter.WithRowAlignment(tw.AlignLeft),
-		tablewriter.WithRowAutoWrap(tw.WrapNormal),
-		tablewriter.WithMaxWidth(140),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
 		tablewriter.WithRendition(tw.Rendition{
 			Borders:  tw.BorderNone,
 			Settings: tw.Settings{Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off}},
@@ -55,11 +70,30 @@ func writeList(c *cli.Context, header []string, rows [][]string) error {
 	)
 	table.Header(header)
 	for _, row := range rows {
+		row[last] = wrapped(row[last], room)
 		if err := table.Append(row); err != nil {
 			return err
 		}
 	}
-	return table.Render()
+	if err := table.Render(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		if _, err := io.WriteString(c.App.Writer, strings.TrimRight(strings.TrimPrefix(line, " "), " \n")+"\n"); err != nil {
+			return output(err)
+		}
+	}
+	return nil
+}
+
+// wrapped breaks each line of a text into lines of at most this width.
+func wrapped(text string, width int) string {
+	var all []string
+	for _, line := range strings.Split(text, "\n") {
+		lines, _ := twwarp.WrapString(line, width)
+		all = append(all, lines...)
+	}
+	return strings.Join(all, "\n")
 }
 
 func listStrategies() ([]string, [][]string) {
@@ -87,13 +121,13 @@ func listTransports() ([]string, [][]string) {
 func listScenarios() ([]string, [][]string) {
 	var rows [][]string
 	for _, s := range bench.Scenarios {
-		var flags []string
+		text := s.Doc
 		for _, p := range s.Params {
-			flags = append(flags, fmt.Sprintf("--%s %s", p.Name, p.Default))
+			text += fmt.Sprintf("\n--%s: %s (default: %s)", p.Name, p.Doc, p.Default)
 		}
-		rows = append(rows, []string{s.Name, s.Doc, strings.Join(flags, " ")})
+		rows = append(rows, []string{s.Name, text})
 	}
-	return []string{"scenario", "what happens", "flags, with defaults"}, rows
+	return []string{"scenario", "what happens, and the flags that shape it"}, rows
 }
 
 func listFormats() ([]string, [][]string) {

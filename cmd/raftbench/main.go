@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -52,7 +54,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interruptible(stderr)
 	defer stop()
 	app := newApp(stdout, stderr)
-	err := app.RunContext(ctx, flagsFirst(app, args))
+	err := app.RunContext(ctx, flagsFirst(app, helpAsFlag(args)))
+	if err == nil && ctx.Err() != nil {
+		err = exitError{exitInterrupted, errors.New("interrupted, but everything was written")}
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -105,10 +110,15 @@ Examples:
   raftbench run matrix --quick                           a taste of it, in some seconds
   raftbench run matrix --strategy fast-loop,eager --transport tcp --scenario steady --clients 1,16,256
   raftbench list strategies
-  raftbench report raftbench-results/<run> --format markdown`,
+  raftbench report raftbench-results/<run> --format markdown
+
+Exit status: 0 all is well; 1 a safety or accounting check failed; 2 bad flag or file; 3 the environment: disk, port,
+privilege; 4 interrupted, what was measured is kept and reported; 5 something could not be measured.`,
 		Writer:                 stdout,
 		ErrWriter:              stderr,
-		HideVersion:            true,
+		HideVersion:            true, // our own flag prints what the command prints
+		HideHelpCommand:        true, // helpAsFlag does it
+		Flags:                  []cli.Flag{&cli.BoolFlag{Name: "version", Usage: "as raftbench version", DisableDefaultText: true}},
 		EnableBashCompletion:   true,
 		UseShortOptionHandling: false,
 		Suggest:                false,
@@ -124,7 +134,12 @@ Examples:
 			completionCommand(),
 			versionCommand(),
 		},
-		Action:         needsSubcommand,
+		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				return printVersion(c)
+			}
+			return needsSubcommand(c)
+		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides the status
 		OnUsageError:   usageError,
 	}
@@ -135,20 +150,63 @@ Examples:
 // hushUsage makes a bad flag cost one line everywhere, not a page of help.
 func hushUsage(commands []*cli.Command) {
 	for _, c := range commands {
-		c.OnUsageError = usageError
+		c.OnUsageError, c.HideHelpCommand = usageError, true
 		hushUsage(c.Subcommands)
 	}
 }
 
+// usageError says in our words what the flag package found.
 func usageError(c *cli.Context, err error, _ bool) error {
-	return usage("%v: see %s --help", err, commandPath(c))
+	flags := c.App.Flags
+	if c.Command != nil && len(c.Command.Flags) > 0 {
+		flags = c.Command.Flags
+	}
+	see := "see " + commandPath(c) + " --help"
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		if near := nearest.Name(name, flagNames(flags)); near != "" {
+			return usage("unknown flag --%s, did you mean --%s? Or %s", name, near, see)
+		}
+		return usage("unknown flag --%s: %s", name, see)
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return usage("--%s needs a value: %s", strings.TrimPrefix(name, "-"), see)
+	}
+	if value, rest, ok := strings.Cut(strings.TrimPrefix(text, "invalid value "), " for flag -"); ok && strings.HasPrefix(text, "invalid value ") {
+		name, _, _ := strings.Cut(rest, ":")
+		return usage("--%s: %s is not %s: %s", name, value, wanted(flags, name), see)
+	}
+	return usage("%s: %s", text, see)
+}
+
+// wanted says what a flag's value looks like.
+func wanted(flags []cli.Flag, name string) string {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			switch f.(type) {
+			case *cli.DurationFlag:
+				return "a time with its unit, such as 100ms or 2s"
+			case *cli.IntFlag, *cli.Uint64Flag:
+				return "a whole number"
+			}
+		}
+	}
+	return "a value that it takes"
+}
+
+func flagNames(flags []cli.Flag) []string {
+	names := []string{"help"}
+	for _, f := range flags {
+		names = append(names, f.Names()...)
+	}
+	return names
 }
 
 func commandPath(c *cli.Context) string {
 	if c.Command != nil && c.Command.HelpName != "" {
 		return c.Command.HelpName
 	}
-	return "raftbench"
+	return c.App.Name
 }
 
 // needsSubcommand is the action of a command that only holds others.

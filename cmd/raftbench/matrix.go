@@ -16,7 +16,6 @@ import (
 	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/raft"
-	"github.com/raftbench/raftbench/reports"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -26,47 +25,47 @@ const longRun = 15 * time.Minute
 
 // quickSettings is what --quick puts in the place of defaults.
 var quickSettings = map[string]string{
-	"repeat": "1", "warmup": "100ms", "duration": "300ms", "lag-entries": "500", "diverge-entries": "10", "diverge-terms": "3",
+	"repeat": "1", "warmup": "50ms", "duration": "300ms", "lag-entries": "500", "diverge-entries": "10",
 }
 
 func matrixCommand() *cli.Command {
 	flags := []cli.Flag{
-		&cli.StringFlag{Category: "axes", Name: "strategy", Usage: "strategies: names or points of the space, as in fast,send=batch(8,1ms),commit=now (default: the six of the classroom)"},
+		&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
 		&cli.StringFlag{Category: "axes", Name: "backup", Usage: "backups to cross the strategies with"},
 		&cli.StringFlag{Category: "axes", Name: "send", Usage: "Send gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "commit", Usage: "Commit gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "announce", Usage: "Announce gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "apply", Usage: "Apply gates to cross with"},
-		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "transports"},
-		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "scenarios"},
+		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "how messages travel: see raftbench list transports"},
+		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "what happens: see raftbench list scenarios"},
 		&cli.StringFlag{Category: "axes", Name: "nodes", Value: "3", Usage: "replicas in a group, odd"},
 		&cli.StringFlag{Category: "axes", Name: "payload", Value: "128", Usage: "size of a proposal, such as 128 or 4KiB"},
 		&cli.StringFlag{Category: "axes", Name: "clients", Value: "16", Usage: "steady: clients of a closed loop"},
 		&cli.StringFlag{Category: "axes", Name: "rate", Usage: "steady: proposals a second of an open loop, instead of clients"},
 
-		&cli.DurationFlag{Category: "every trial", Name: "warmup", Value: 200 * time.Millisecond, Usage: "time before anything is measured"},
-		&cli.DurationFlag{Category: "every trial", Name: "duration", Value: 800 * time.Millisecond, Usage: "steady: measured time"},
-		&cli.StringFlag{Category: "every trial", Name: "count", Value: "0", Usage: "steady: commits to measure instead of a time"},
+		&cli.DurationFlag{Category: "every trial", Name: "warmup", Value: 100 * time.Millisecond, Usage: "time before anything is measured"},
+		&cli.DurationFlag{Category: "every trial", Name: "duration", Value: 500 * time.Millisecond, Usage: "steady: measured time"},
+		&cli.StringFlag{Category: "every trial", Name: "count", Value: "0", DefaultText: "none", Usage: "steady: commits to measure instead of a time"},
 		&cli.StringFlag{Category: "every trial", Name: "foreground-rate", Value: "500", Usage: "proposals a second, open loop, while scenarios other than steady run"},
 		&cli.DurationFlag{Category: "every trial", Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "the leader's period"},
 		&cli.DurationFlag{Category: "every trial", Name: "election-timeout", Value: time.Second, Usage: "a follower waits this long to twice as long"},
 		&cli.BoolFlag{Category: "every trial", Name: "pre-vote", Value: true, Usage: "replicas ask before they raise the term"},
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
-		&cli.BoolFlag{Category: "every trial", Name: "no-op", Usage: "a new leader appends an empty entry"},
+		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
 		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes"},
 		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
 
 		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 3, Usage: "trials of each cell, interleaved with the others"},
-		&cli.Uint64Flag{Category: "the run", Name: "seed", Usage: "of the order, of timeouts and phases (default: drawn, and told)"},
-		&cli.StringFlag{Category: "the run", Name: "baseline", Usage: "strategy that ratios refer to (default: the first)"},
+		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
+		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
 		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 		&cli.StringFlag{Category: "the run", Name: "tag", Value: "matrix", Usage: "end of the name of the run's folder"},
-		&cli.IntFlag{Category: "the run", Name: "port", Usage: "listen on this port and those after it (default: any free ones)"},
-		&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: see raftbench list formats"},
-		&cli.BoolFlag{Category: "the run", Name: "quick", Usage: "a taste: one short trial of each cell"},
-		&cli.BoolFlag{Category: "the run", Name: "dry-run", Usage: "print the plan and the expected time, and do nothing"},
-		&cli.BoolFlag{Category: "the run", Name: "yes", Usage: "run a matrix even if it takes more than " + longRun.String()},
+		&cli.IntFlag{Category: "the run", Name: "port", DefaultText: "any free ones", Usage: "listen on this port and those after it"},
+		&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
+		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "a taste: one short trial of each cell"},
+		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
+		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
 	}
 	for _, s := range bench.Scenarios {
 		for _, p := range s.Params {
@@ -87,6 +86,10 @@ Examples:
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run`,
 		Flags:  flags,
 		Action: runMatrix,
+		BashComplete: completer(map[string]func() []string{
+			"strategy": strategyNames, "baseline": strategyNames, "transport": transportNames, "scenario": scenarioNames,
+			"backup": backupNames, "format": formatNames,
+		}),
 	}
 }
 
@@ -129,62 +132,24 @@ func runMatrix(c *cli.Context) error {
 		return printPlan(c, &run, estimate)
 	}
 	if estimate > longRun && !c.Bool("yes") {
-		return usage("%d cells x %d trials would take about %v: say --yes to run them, or take fewer", len(plan), m.Repeat, estimate)
+		return usage("%d cells x %d trials would take about %v: add --yes to run them, or take fewer", len(plan), m.Repeat, estimate)
 	}
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
 	}
-	started := time.Now()
-	writer, err := results.Create(c.String("out"), c.String("tag"), started)
-	if err != nil {
-		return environment(err)
-	}
-	defer writer.Close()
 	header := results.Header{
-		Job: "matrix", Tag: c.String("tag"), Started: started.UTC(), Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: "wall",
+		Job: "matrix", Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: "wall",
 		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Versions: versions(), Machine: machine(),
 	}
 	for _, p := range plan {
 		header.Cells = append(header.Cells, p.Cell)
 	}
-	if err := writer.Header(header); err != nil {
-		return environment(err)
+	writer, err := begin(c.String("out"), header, len(plan)*m.Repeat)
+	if err != nil {
+		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
 	return carryOut(c, &run, writer, format)
-}
-
-// carryOut runs a plan, writes what comes of it, and reports it.
-func carryOut(c *cli.Context, run *bench.Run, writer *results.Writer, format reports.Format) error {
-	progress := newProgress(c.App.ErrWriter, run.Estimate())
-	trials := 0
-	run.Starting = progress.starting
-	run.Done = func(t results.Trial) error {
-		trials++
-		return writer.Trial(t)
-	}
-	err := run.Do(c.Context)
-	progress.end()
-	interrupted := c.Context.Err() != nil
-	if err != nil && !interrupted {
-		return environment(err)
-	}
-	if err := errors.Join(writer.End(results.End{Finished: time.Now().UTC(), Interrupted: interrupted, Trials: trials}), writer.Close()); err != nil {
-		return environment(err)
-	}
-	// Reports are made from the file, as a later reader makes them.
-	read, err := results.Read(writer.Dir())
-	if err != nil {
-		return environment(err)
-	}
-	if err := format.Write(c.App.Writer, read); err != nil {
-		return environment(err)
-	}
-	if err := writeReports(writer.Dir(), read); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.App.ErrWriter, "report: %s/report.md\n", writer.Dir())
-	return verdict(read)
 }
 
 // defaultStrategies are those of the classroom, and what they lead to.
@@ -197,13 +162,9 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	if m.Strategies, err = strategiesOf(c); err != nil {
 		return nil, err
 	}
-	var scenarioNames []string
-	for _, s := range bench.Scenarios {
-		scenarioNames = append(scenarioNames, s.Name)
-	}
 	lists := []error{
 		names(c, "transport", transportNames(), &m.Transports),
-		names(c, "scenario", scenarioNames, &m.Scenarios),
+		names(c, "scenario", scenarioNames(), &m.Scenarios),
 		into(c, "nodes", number, &m.Nodes),
 		into(c, "payload", sizeBytes, &m.Payloads),
 		into(c, "clients", number, &m.Clients),
@@ -223,31 +184,32 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
 	s.Heartbeat, s.ElectionTimeout = c.Duration("heartbeat"), c.Duration("election-timeout")
 	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
-	var count, retain []int
-	var foreground []float64
-	var maxAppend []int
+	var count, retain int
 	for _, err := range []error{
-		into(c, "count", number, &count), into(c, "retain", number, &retain),
-		into(c, "foreground-rate", perSecond, &foreground), into(c, "max-append", sizeBytes, &maxAppend),
+		single(c, "count", number, &count), single(c, "retain", number, &retain),
+		single(c, "foreground-rate", perSecond, &s.Foreground), single(c, "max-append", sizeBytes, &s.MaxAppendBytes),
 	} {
 		if err != nil {
 			return nil, err
 		}
 	}
-	if count[0] < 0 || retain[0] < 0 {
-		return nil, usage("--count and --retain are %d and %d: want 0 or more", count[0], retain[0])
+	if count < 0 {
+		return nil, usage("--count is %d: want 0, for a time, or more", count)
 	}
-	s.Count, s.Retain, s.Foreground, s.MaxAppendBytes = uint64(count[0]), uint64(retain[0]), foreground[0], maxAppend[0]
+	if retain < 0 {
+		return nil, usage("--retain is %d: want 0, for all, or more", retain)
+	}
+	s.Count, s.Retain = uint64(count), uint64(retain)
 	s.Params = map[string]string{}
 	for _, scenario := range bench.Scenarios {
 		for _, p := range scenario.Params {
-			s.Params[p.Name] = c.String(p.Name)
+			s.Params[p.Name] = plainNumber(c.String(p.Name))
 		}
 	}
 	return m, nil
 }
 
-func into[T any](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
+func into[T comparable](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
 	*values, err = list(c, name, parse)
 	return err
 }
@@ -264,7 +226,8 @@ func names(c *cli.Context, flag string, known []string, values *[]string) error 
 func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
 	var v strategies.Values
 	crossed := false
-	for name, values := range map[string]*[]string{"backup": &v.Backup, "send": &v.Send, "commit": &v.Commit, "announce": &v.Announce, "apply": &v.Apply} {
+	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply} {
+		name := strategies.Axes()[i]
 		if !c.IsSet(name) {
 			continue
 		}
@@ -275,11 +238,12 @@ func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
 		crossed = true
 	}
 	text := c.String("strategy")
-	if text == "" && !crossed {
-		text = defaultStrategies
+	given := c.IsSet("strategy")
+	if !given && !crossed {
+		text, given = defaultStrategies, true
 	}
 	var base []raft.Strategy
-	if text != "" {
+	if given {
 		var err error
 		if base, err = strategies.ParseList(text); err != nil {
 			return nil, usage("--strategy: %v", err)
@@ -308,6 +272,30 @@ func baselineOf(c *cli.Context, m *bench.Matrix) (string, error) {
 		return name, nil
 	}
 	return "", usage("--baseline is %s, which is not run: want one of %s", c.String("baseline"), strings.Join(known, ", "))
+}
+
+func strategyNames() []string {
+	var names []string
+	for _, s := range strategies.List() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func backupNames() []string {
+	var names []string
+	for _, k := range strategies.Backups() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+func scenarioNames() []string {
+	var names []string
+	for _, s := range bench.Scenarios {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // checkPorts finds out before any load starts whether the ports that were asked for are free, for TCP and UDP alike.
@@ -390,5 +378,5 @@ func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration) error {
 		return err
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "%d cells x %d trials: about %v\n", len(run.Plan), run.Repeat, estimate)
-	return err
+	return output(err)
 }

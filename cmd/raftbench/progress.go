@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/results"
 )
 
 // progress tells how far a run is: a line that is drawn again on a terminal, plain lines elsewhere.
@@ -19,7 +20,11 @@ type progress struct {
 	total   time.Duration            // estimated
 	done    time.Duration            // estimates of the trials that are over
 	started time.Time
+	told    time.Time // when the last plain line was written
 }
+
+// lineEvery is how far plain lines are apart, at the least.
+const lineEvery = time.Second
 
 func newProgress(out io.Writer, total time.Duration) *progress {
 	p := &progress{out: out, total: total, started: time.Now()}
@@ -38,15 +43,20 @@ func newProgress(out io.Writer, total time.Duration) *progress {
 
 // starting tells that a trial begins.
 func (p *progress) starting(position, total int, cell *bench.Planned, repeat int) {
-	c := &cell.Cell
+	p.begin(position, total, &cell.Cell, cell.Estimate)
+}
+
+// begin tells that a trial begins which will take about so long.
+func (p *progress) begin(position, total int, c *results.Cell, estimate time.Duration) {
 	text := fmt.Sprintf("%d/%d  %s %s %s  %s left", position+1, total, c.Scenario, c.Transport, c.Strategy, p.left())
 	if p.bar != nil {
 		p.bar.Describe(text)
 		_ = p.bar.Set64(int64(min(p.done, p.total)))
-	} else {
+	} else if now := time.Now(); now.Sub(p.told) >= lineEvery {
 		fmt.Fprintln(p.out, text)
+		p.told = now
 	}
-	p.done += cell.Estimate
+	p.done += estimate
 }
 
 // left corrects the estimate by how the run has gone so far.

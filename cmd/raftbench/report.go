@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,8 +27,9 @@ Examples:
   raftbench report raftbench-results/20261123-051500-matrix
   raftbench report raftbench-results/20261123-051500-matrix --format csv > cells.csv`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Value: "table", Usage: "table, markdown, csv or json: see raftbench list formats"},
+			&cli.StringFlag{Name: "format", Value: "table", Usage: strings.Join(formatNames(), ", ") + ": see raftbench list formats"},
 		},
+		BashComplete: completer(map[string]func() []string{"format": formatNames}),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return usage("%d runs named: want one, the folder of a run or its run.jsonl", c.NArg())
@@ -41,7 +43,7 @@ Examples:
 				return usage("%v", err)
 			}
 			if err := format.Write(c.App.Writer, run); err != nil {
-				return environment(err)
+				return output(err)
 			}
 			return verdict(run)
 		},
@@ -51,13 +53,17 @@ Examples:
 func findFormat(name string) (reports.Format, error) {
 	i := slices.IndexFunc(reports.Formats, func(f reports.Format) bool { return f.Name == name })
 	if i < 0 {
-		var names []string
-		for _, f := range reports.Formats {
-			names = append(names, f.Name)
-		}
-		return reports.Format{}, usage("--format: %s", nearest.Unknown("format", name, names))
+		return reports.Format{}, usage("--format: %s", nearest.Unknown("format", name, formatNames()))
 	}
 	return reports.Formats[i], nil
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range reports.Formats {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // verdict returns the error, and so the exit status, that a run deserves.
@@ -84,25 +90,45 @@ func verdict(run *results.Run) error {
 
 // writeReports puts the reports that every run gets beside its run file.
 func writeReports(dir string, run *results.Run) error {
-	for file, name := range map[string]string{"report.md": "markdown", "report.csv": "csv"} {
-		format, err := findFormat(name)
+	for _, r := range []struct{ file, format string }{{"report.md", "markdown"}, {"report.csv", "csv"}} {
+		format, err := findFormat(r.format)
 		if err != nil {
 			return err
 		}
-		if err := writeReport(filepath.Join(dir, file), format, run); err != nil {
-			return environment(err)
+		if err := writeReport(filepath.Join(dir, r.file), format, run); err != nil {
+			return environment(fmt.Errorf("writing a report: %w: the run file is whole, raftbench report %s reads it", err, dir))
 		}
 	}
 	return nil
 }
 
-func writeReport(path string, format reports.Format, run *results.Run) (err error) {
+func writeReport(path string, format reports.Format, run *results.Run) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return plain(err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return format.Write(f, run)
+	if err = errors.Join(format.Write(f, run), f.Close()); err != nil {
+		os.Remove(path) // half a report would pass for a whole one
+		return plain(err)
+	}
+	return nil
+}
+
+// output is what went wrong with writing to standard output.
+func output(err error) error {
+	if err == nil {
+		return nil
+	}
+	return environment(fmt.Errorf("standard output: %w", plain(err)))
+}
+
+// cause strips the path and the operation from the system's errors about files.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // plain shortens the system's errors about files to path and cause.

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/reports"
+	"github.com/raftbench/raftbench/results"
+)
+
+// What a run takes on disk at the least: the run file and the reports that are made of it.
+const (
+	bytesPerTrial = 16 << 10
+	bytesPerCell  = 4 << 10
+)
+
+// begin makes a run's folder below out, and its run file with the header, before any load starts. It fails if the disk
+// has no room for the trials that are to come; nothing is left behind then.
+func begin(out string, header results.Header, trials int) (*results.Writer, error) {
+	writer, err := results.Create(out, header.Tag, header.Started)
+	if err != nil {
+		return nil, environment(err)
+	}
+	err = holdsBytes(writer.Dir(), trials*bytesPerTrial+len(header.Cells)*bytesPerCell)
+	if err == nil {
+		err = writer.Header(header)
+	}
+	if err != nil {
+		writer.Close()
+		os.Remove(writer.Path())
+		os.Remove(writer.Dir())
+		return nil, environment(err)
+	}
+	return writer, nil
+}
+
+// holdsBytes finds out whether so many bytes can be written to a folder, by writing them: free space is known to the
+// system in too many ways (quotas, reserves, networks) to be asked for.
+func holdsBytes(dir string, n int) error {
+	path := filepath.Join(dir, "room")
+	f, err := os.Create(path)
+	if err != nil {
+		return plain(err)
+	}
+	block := make([]byte, 64<<10)
+	for at := 0; at < n && err == nil; at += len(block) {
+		_, err = f.Write(block)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close(), os.Remove(path)); err != nil {
+		return fmt.Errorf("results folder %s: no room for about %d KiB: %w: make room, or name another with --out", dir, n>>10, cause(err))
+	}
+	return nil
+}
+
+// carryOut runs a plan, writes what comes of it, and reports it. Whatever ends it early, what was measured until then
+// is reported.
+func carryOut(c *cli.Context, run *bench.Run, writer *results.Writer, format reports.Format) error {
+	progress := newProgress(c.App.ErrWriter, run.Estimate())
+	trials, cut := 0, false
+	run.Starting = progress.starting
+	run.Done = func(t results.Trial) error {
+		if err := writer.Trial(t); err != nil {
+			return environment(err)
+		}
+		trials++
+		cut = t.Status == results.Interrupted
+		return nil
+	}
+	err := run.Do(c.Context)
+	progress.end()
+	var broken exitError
+	if !errors.As(err, &broken) {
+		cut = cut || err != nil
+		if err := writer.End(results.End{Finished: time.Now().UTC(), Interrupted: cut, Trials: trials}); err != nil {
+			broken = exitError{exitEnvironment, err}
+		}
+	}
+	if err := writer.Close(); err != nil && broken.err == nil {
+		broken = exitError{exitEnvironment, err}
+	}
+	// Reports are made from the file, as a later reader makes them.
+	read, err := results.Read(writer.Dir())
+	if err != nil {
+		return environment(errors.Join(broken.err, err))
+	}
+	if broken.err == nil {
+		if err := writeReports(writer.Dir(), read); err != nil {
+			broken = exitError{exitEnvironment, err}
+		}
+	}
+	if err := format.Write(c.App.Writer, read); err != nil {
+		return output(err)
+	}
+	if broken.err != nil {
+		return broken
+	}
+	fmt.Fprintf(c.App.ErrWriter, "report: %s\n", filepath.Join(writer.Dir(), "report.md"))
+	return verdict(read)
+}
