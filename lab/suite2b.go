@@ -245,11 +245,11 @@ func count(g *group) {
 		leader := g.oneLeader()
 		before := g.meter.RPCs()
 		var commands [][]byte
-		for range batch {
+		var taken []proposed
+		for i := range batch {
 			commands = append(commands, g.command())
-		}
-		taken := g.proposeAll(leader, commands)
-		for i, p := range taken {
+			p := g.propose(leader, commands[i])
+			taken = append(taken, p)
 			if !p.ok || p.term != taken[0].term {
 				return false
 			}
