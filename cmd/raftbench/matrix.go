@@ -56,6 +56,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
 
+		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
 		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 3, Usage: "trials of each cell, interleaved with the others"},
 		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
 		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
@@ -67,6 +68,7 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
 		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
 	}
+	flags = append(flags, virtualFlags()...)
 	for _, s := range bench.Scenarios {
 		for _, p := range s.Params {
 			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
@@ -83,7 +85,8 @@ Examples:
   raftbench run matrix --scenario diverge --strategy linear-signal,fast-signal,bisect --diverge-entries 1000
   raftbench run matrix --strategy fast-loop,fast-signal-commit --scenario steady --clients 1
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
-  raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run`,
+  raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
+  raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp`,
 		Flags:  flags,
 		Action: runMatrix,
 		BashComplete: completer(map[string]func() []string{
@@ -110,9 +113,16 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	simulated, err := virtualOf(c)
+	if err != nil {
+		return err
+	}
 	m, err := matrixOf(c)
 	if err != nil {
 		return err
+	}
+	if simulated != nil {
+		m.Virtual, m.Common.RoundTrip = true, simulated.roundTrip(slices.Max(m.Nodes))
 	}
 	baseline, err := baselineOf(c, m)
 	if err != nil {
@@ -131,15 +141,24 @@ func runMatrix(c *cli.Context) error {
 	if c.Bool("dry-run") {
 		return printPlan(c, &run, estimate)
 	}
-	if estimate > longRun && !c.Bool("yes") {
+	if estimate > longRun && simulated == nil && !c.Bool("yes") {
 		return usage("%d cells x %d trials would take about %v: add --yes to run them, or take fewer", len(plan), m.Repeat, estimate)
+	}
+	clock, started, where := clockWall, time.Now().UTC(), machine()
+	if simulated != nil {
+		// Neither the day nor the machine has a part in the result.
+		clock, where = clockVirtual, nil
+		run.Virtual, run.Open = true, simulated.open
 	}
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
 	}
 	header := results.Header{
-		Job: "matrix", Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: "wall",
-		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Versions: versions(), Machine: machine(),
+		Job: "matrix", Tag: c.String("tag"), Started: started, Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: clock,
+		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Versions: versions(), Machine: where,
+	}
+	if simulated != nil && simulated.topology != nil {
+		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
 	}
 	for _, p := range plan {
 		header.Cells = append(header.Cells, p.Cell)
@@ -148,7 +167,11 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
+	if simulated != nil {
+		fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v of virtual time, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
+	} else {
+		fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
+	}
 	return carryOut(c, &run, writer, format)
 }
 
@@ -163,7 +186,7 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 		return nil, err
 	}
 	lists := []error{
-		names(c, "transport", transportNames(), &m.Transports),
+		names(c, "transport", transportsOn(c.String("clock")), &m.Transports),
 		names(c, "scenario", scenarioNames(), &m.Scenarios),
 		into(c, "nodes", number, &m.Nodes),
 		into(c, "payload", sizeBytes, &m.Payloads),
@@ -326,9 +349,11 @@ func checkPorts(port, nodes int) error {
 func settingsOf(c *cli.Context) map[string]string {
 	s := map[string]string{}
 	for _, f := range c.Command.Flags {
-		if categorized, ok := f.(cli.CategorizableFlag); ok && categorized.GetCategory() == "every trial" {
+		if category := categoryOf(f); category == "every trial" || category == virtualCategory && shapesVirtual(c, f) {
 			name := f.Names()[0]
-			s[name] = fmt.Sprint(c.Value(name))
+			if value := fmt.Sprint(c.Value(name)); value != "" {
+				s[name] = value
+			}
 		}
 	}
 	return s
@@ -349,7 +374,7 @@ func again(c *cli.Context, seed uint64) string {
 				value = defaultStrategies
 			}
 		}
-		if value == "" || value == "0" && name == "port" {
+		if value == "" || value == "0" && name == "port" || categoryOf(f) == virtualCategory && !shapesVirtual(c, f) {
 			continue
 		}
 		words = append(words, "--"+name+"="+shellQuote(value))

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/live"
+	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/transports"
 	"github.com/raftbench/raftbench/transports/mem"
 	"github.com/raftbench/raftbench/transports/quic"
@@ -24,6 +25,14 @@ func transportNames() []string {
 		names = append(names, k.Name)
 	}
 	return names
+}
+
+// transportsOn returns the transports that there are on a clock.
+func transportsOn(clock string) []string {
+	if clock == clockVirtual {
+		return sim.Transports()
+	}
+	return transportNames()
 }
 
 // openLive makes a live group over a transport, on ports from port on; any free ones if it is 0.

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/raft"
+)
+
+// The clocks.
+const (
+	clockWall    = "wall"
+	clockVirtual = "virtual"
+)
+
+// virtualCategory is the category of the flags that shape a simulated network, disk and CPU.
+const virtualCategory = "virtual time"
+
+func virtualFlags() []cli.Flag {
+	lan := sim.LAN()
+	return []cli.Flag{
+		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(sim.Topologies(), ", ") + ", or a CSV file"},
+		&cli.DurationFlag{Category: virtualCategory, Name: "delay", Value: lan.Delay, Usage: "one way, between any two replicas"},
+		&cli.DurationFlag{Category: virtualCategory, Name: "jitter", Usage: "how much delays vary"},
+		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: sim.Uniform.String(), Usage: "how they vary: " + strings.Join(sim.Distributions, ", ")},
+		&cli.StringFlag{Category: virtualCategory, Name: "loss", Value: "0%", Usage: "packets lost"},
+		&cli.Float64Flag{Category: virtualCategory, Name: "loss-burst", Usage: "packets lost in a row, in the mean (default: each by itself)"},
+		&cli.StringFlag{Category: virtualCategory, Name: "duplicate", Value: "0%", Usage: "frames that arrive twice, over datagram"},
+		&cli.StringFlag{Category: virtualCategory, Name: "reorder", Value: "0%", Usage: "frames that are overtaken"},
+		&cli.StringFlag{Category: virtualCategory, Name: "rate-limit", Usage: "of each link, such as 100Mbit (default: none)"},
+		&cli.DurationFlag{Category: virtualCategory, Name: "disk-write", Usage: "to write one save"},
+		&cli.DurationFlag{Category: virtualCategory, Name: "disk-sync", Usage: "to sync what was written"},
+		&cli.DurationFlag{Category: virtualCategory, Name: "cpu-per-message", Usage: "for each message that a replica receives or sends, and each proposal"},
+	}
+}
+
+// virtual is what --clock virtual runs on.
+type virtual struct {
+	topology *sim.Topology // nil: the same delay everywhere
+	link     sim.Link
+	disk     sim.Disk
+	cpu      time.Duration
+}
+
+// virtualOf reads the flags. It returns nil for the wall clock.
+func virtualOf(c *cli.Context) (*virtual, error) {
+	switch clock := c.String("clock"); clock {
+	case clockVirtual:
+	case clockWall:
+		for _, f := range virtualFlags() {
+			if name := f.Names()[0]; c.IsSet(name) {
+				return nil, usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
+			}
+		}
+		return nil, nil
+	default:
+		return nil, usage("--clock: %s", nearest.Unknown("clock", clock, []string{clockWall, clockVirtual}))
+	}
+	if c.IsSet("port") {
+		return nil, usage("--port is for --clock wall: virtual time needs no sockets")
+	}
+	v := &virtual{cpu: c.Duration("cpu-per-message")}
+	if v.cpu < 0 {
+		return nil, usage("--cpu-per-message is %v: want 0 or more", v.cpu)
+	}
+	v.link.Delay, v.link.Jitter, v.link.LossBurst = c.Duration("delay"), c.Duration("jitter"), c.Float64("loss-burst")
+	v.disk.Write, v.disk.Sync = c.Duration("disk-write"), c.Duration("disk-sync")
+	var err error
+	if name := c.String("topology"); name != "" {
+		if c.IsSet("delay") {
+			return nil, usage("--delay and --topology exclude each other: a topology has the delays")
+		}
+		if v.topology, err = sim.LoadTopology(name); err != nil {
+			return nil, usage("--topology: %v", err)
+		}
+	}
+	for name, value := range map[string]*float64{"loss": &v.link.Loss, "duplicate": &v.link.Duplicate, "reorder": &v.link.Reorder} {
+		if *value, err = chance(c.String(name)); err != nil {
+			return nil, usage("--%s: %v", name, err)
+		}
+	}
+	name := c.String("jitter-distribution")
+	known := false
+	for d, other := range sim.Distributions {
+		if name == other {
+			v.link.Distribution, known = sim.Distribution(d), true
+		}
+	}
+	if !known {
+		return nil, usage("--jitter-distribution: %s", nearest.Unknown("distribution", name, sim.Distributions))
+	}
+	if text := c.String("rate-limit"); text != "" {
+		if v.link.Rate, err = bitRate(text); err != nil {
+			return nil, usage("--rate-limit: %v", err)
+		}
+	}
+	if err := v.link.Check(); err != nil {
+		return nil, usage("%v", err)
+	}
+	if err := v.disk.Check(); err != nil {
+		return nil, usage("%v", err)
+	}
+	return v, nil
+}
+
+func categoryOf(f cli.Flag) string {
+	if categorized, ok := f.(cli.CategorizableFlag); ok {
+		return categorized.GetCategory()
+	}
+	return ""
+}
+
+// shapesVirtual reports whether a flag of virtual time has a part in the run.
+func shapesVirtual(c *cli.Context, f cli.Flag) bool {
+	return c.String("clock") == clockVirtual && !(f.Names()[0] == "delay" && c.String("topology") != "")
+}
+
+// chance reads a share: 1% or 0.01.
+func chance(text string) (float64, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	v, err := quantity(number)
+	if percent {
+		v /= 100
+	}
+	if err != nil || !(v >= 0 && v <= 1) {
+		return 0, fmt.Errorf("%q is not a share such as 1%% or 0.01", text)
+	}
+	return v, nil
+}
+
+// bitRate reads a rate in bits a second: 100Mbit, 2.5Gbit.
+func bitRate(text string) (uint64, error) {
+	v, unit, err := humanize.ParseSI(text)
+	if err != nil || unit != "bit" || !(v >= 1 && v <= 1e12) {
+		return 0, fmt.Errorf("%q is not a rate in bits a second such as 100Mbit: want 1bit to 1Tbit", text)
+	}
+	return uint64(v), nil
+}
+
+// links gives each direction between two replicas its link.
+func (v *virtual) links() func(from, to raft.ID) sim.Link {
+	if v.topology != nil {
+		return v.topology.Links(v.link)
+	}
+	return func(raft.ID, raft.ID) sim.Link { return v.link }
+}
+
+// roundTrip is the longest between two replicas.
+func (v *virtual) roundTrip(nodes int) time.Duration {
+	if v.topology != nil {
+		return v.topology.Slowest(nodes)
+	}
+	return 2 * v.link.Delay
+}
+
+// regions names the replicas' regions, for the run's settings.
+func (v *virtual) regions(nodes int) string {
+	var list []string
+	for id := raft.ID(1); id <= raft.ID(nodes); id++ {
+		list = append(list, fmt.Sprintf("%d %s", id, v.topology.Regions[v.topology.Region(id)]))
+	}
+	return strings.Join(list, ", ")
+}
+
+// open makes a simulated group.
+func (v *virtual) open(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+	return sim.New(sim.Config{Config: cfg, Transport: transport, Links: v.links(), Disk: v.disk, CPUPerMessage: v.cpu})
+}
