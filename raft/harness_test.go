@@ -274,7 +274,7 @@ func (g *group) deliver(chosen ...func(*raft.Message) bool) {
 func (g *group) deliverAll() {
 	g.t.Helper()
 	for i := 0; len(g.net) > 0; i++ {
-		if i == 20_000 {
+		if i == 5_000 {
 			g.t.Fatal("the replicas never fall silent")
 		}
 		g.step(g.take(0))
