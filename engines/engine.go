@@ -8,6 +8,7 @@ package engines
 
 import (
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/transports"
 )
 
 // Engine is one way to get an order agreed on. There are two kinds: a pure state machine, which is a cluster.Member and
@@ -29,9 +30,16 @@ type Engine struct {
 	Refuse func(Use) string
 	// Configure makes a group's configuration one of this engine; for engines whose members a driver runs.
 	Configure func(*cluster.Config)
-	// Open opens a group over the transport of this name; nil for engines whose members a driver runs. Errors are those
-	// of the configuration, or the system's, about a port for example.
-	Open func(transport string, cfg cluster.Config) (cluster.Cluster, error)
+	// Open opens a group at a place; nil for engines whose members a driver runs. Errors are those of the configuration,
+	// or the system's, about a port for example.
+	Open func(Place, cluster.Config) (cluster.Cluster, error)
+}
+
+// Place is where a group on the wall clock is.
+type Place struct {
+	Transport transports.Kind
+	Host      string // address that replicas listen on; "" for 127.0.0.1
+	Ports     []int  // the replicas' ports, in order of ID; empty for any free ones
 }
 
 // Use is what is asked of an engine beyond proposing, committing and applying.

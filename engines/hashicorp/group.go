@@ -1,0 +1,321 @@
+package hashicorp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
+)
+
+// Group is a group of replicas that run the library. It implements cluster.Cluster.
+type Group struct {
+	cfg      cluster.Config
+	options  Options
+	identity uint64
+	origin   time.Time
+	network  transports.Network
+	layer    transports.Layer
+	replicas []*replica
+	applied  []atomic.Uint64 // by each replica; of a crashed one what its store has
+	// catchingUp is set while a link has been healed, so that followers tell how far they are.
+	catchingUp atomic.Bool
+
+	mu  sync.Mutex
+	cut map[link]bool
+
+	ctx    context.Context // of the timers of At
+	cancel context.CancelFunc
+	steps  sync.WaitGroup
+	close  sync.Once
+	err    error
+}
+
+type link struct{ from, to raft.ID }
+
+// Open starts a group. Errors wrap raft.ErrConfig, or are the system's, about a port for example.
+func Open(at engines.Place, cfg cluster.Config, o Options) (*Group, error) {
+	if len(cfg.Boot) > 0 {
+		return nil, fmt.Errorf("%w: hashicorp cannot start from given logs", raft.ErrConfig)
+	}
+	network, err := at.Transport.Open()
+	if err != nil {
+		return nil, err
+	}
+	layer, ok := network.(transports.Layer)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("%w: transport %s has no bare connections", raft.ErrConfig, at.Transport.Name), network.Close())
+	}
+	if at.Host == "" {
+		at.Host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &Group{cfg: cfg, options: o, identity: rand.Uint64(), origin: time.Now(), network: network, layer: layer,
+		applied: make([]atomic.Uint64, cfg.Replicas), cut: map[link]bool{}, ctx: ctx, cancel: cancel}
+	if err := g.open(at); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+// open listens for all replicas before any of them starts: each has to know the others' addresses.
+func (g *Group) open(at engines.Place) error {
+	var carriers []transports.Carrier
+	var servers hraft.Configuration
+	for i := range g.cfg.Replicas {
+		port := 0
+		if len(at.Ports) > 0 {
+			port = at.Ports[i]
+		}
+		id := raft.ID(i + 1)
+		c, err := g.listen(id, fmt.Sprintf("%s:%d", at.Host, port))
+		if err != nil {
+			for _, c := range carriers {
+				c.Close()
+			}
+			return err
+		}
+		carriers = append(carriers, c)
+		g.replicas = append(g.replicas, &replica{g: g, id: id, addr: c.Addr()})
+		servers.Servers = append(servers.Servers, hraft.Server{ID: serverID(id), Address: hraft.ServerAddress(c.Addr())})
+	}
+	var first error
+	for i, r := range g.replicas {
+		if first != nil {
+			carriers[i].Close()
+			continue
+		}
+		r.store = newStore(servers)
+		r.store.onStored = r.stored
+		if first = r.bootstrap(servers); first == nil {
+			first = r.open(carriers[i])
+		} else {
+			carriers[i].Close()
+		}
+	}
+	return first
+}
+
+// bootstrap writes the first entry of the log, which says who is in the group.
+func (r *replica) bootstrap(servers hraft.Configuration) error {
+	err := hraft.BootstrapCluster(r.config(nil), r.store, r.store, r.store, nowhere{addr: r.addr}, servers)
+	if err != nil {
+		return fmt.Errorf("%w: %w", raft.ErrConfig, err)
+	}
+	return nil
+}
+
+func (g *Group) listen(id raft.ID, addr string) (transports.Carrier, error) {
+	return g.layer.Listen(transports.Config{Cluster: g.identity, Self: id, Listen: addr})
+}
+
+func (g *Group) replica(id raft.ID) *replica { return g.replicas[id-1] }
+
+func (g *Group) idOf(addr string) raft.ID {
+	for _, r := range g.replicas {
+		if r.addr == addr {
+			return r.id
+		}
+	}
+	return 0
+}
+
+// Now returns the time since the group was made.
+func (g *Group) Now() raft.Time { return raft.Time(time.Since(g.origin)) }
+
+// Size returns the number of replicas.
+func (g *Group) Size() int { return len(g.replicas) }
+
+// Propose offers a proposal to a replica. It waits if the library's queue is full, until its leader has taken from it.
+func (g *Group) Propose(to raft.ID, p *cluster.Proposal) { g.replica(to).propose(p) }
+
+// Campaign makes a replica start an election, as soon as the library lets it: followers of a live leader refuse their
+// votes.
+func (g *Group) Campaign(id raft.ID) { g.replica(id).campaign() }
+
+// Status returns what is known of a replica.
+func (g *Group) Status(id raft.ID) cluster.Status { return g.replica(id).status() }
+
+// Crash closes a replica's connections and shuts the library down; its store survives.
+func (g *Group) Crash(id raft.ID) { g.replica(id).crash() }
+
+// Restart starts a crashed replica from its store, on its old address. The error is the system's, about the address.
+func (g *Group) Restart(id raft.ID) error {
+	r := g.replica(id)
+	if g.Status(id).Up {
+		return nil
+	}
+	c, err := g.listen(id, r.addr)
+	if err != nil {
+		return err
+	}
+	return r.open(c)
+}
+
+// Pause holds back everything that a replica sends and receives. Its timers run on, which nobody can see meanwhile.
+func (g *Group) Pause(id raft.ID) {
+	r := g.replica(id)
+	r.life.RLock()
+	defer r.life.RUnlock()
+	if r.raft != nil {
+		r.streams.freeze()
+	}
+}
+
+// Resume lets it flow again.
+func (g *Group) Resume(id raft.ID) {
+	r := g.replica(id)
+	r.life.RLock()
+	defer r.life.RUnlock()
+	if r.raft != nil {
+		r.streams.thaw()
+	}
+}
+
+// Cut breaks the connections between two replicas, and refuses new ones until Heal; see the package's doc for the other
+// direction.
+func (g *Group) Cut(from, to raft.ID) { g.setLink(from, to, true) }
+
+// Heal ends a Cut.
+func (g *Group) Heal(from, to raft.ID) { g.setLink(from, to, false) }
+
+func (g *Group) setLink(from, to raft.ID, cut bool) {
+	g.mu.Lock()
+	g.cut[link{from, to}] = cut
+	whole := !g.cut[link{from, to}] && !g.cut[link{to, from}]
+	g.mu.Unlock()
+	if whole {
+		g.catchingUp.Store(true)
+	}
+	for _, end := range []link{{from, to}, {to, from}} {
+		r := g.replica(end.from)
+		r.life.RLock()
+		if r.raft != nil {
+			r.streams.setLink(end.to, whole)
+		}
+		r.life.RUnlock()
+	}
+}
+
+// linked reports whether two replicas can reach each other.
+func (g *Group) linked(a, b raft.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.cut[link{a, b}] && !g.cut[link{b, a}]
+}
+
+// cutFrom returns the replicas that one cannot reach.
+func (g *Group) cutFrom(id raft.ID) map[raft.ID]bool {
+	far := map[raft.ID]bool{}
+	for _, r := range g.replicas {
+		if r.id != id && !g.linked(id, r.id) {
+			far[r.id] = true
+		}
+	}
+	return far
+}
+
+// SetConditions can only mean that there are none.
+func (g *Group) SetConditions(c cluster.Conditions) {
+	if c != (cluster.Conditions{}) {
+		panic("hashicorp: messages within the library's streams cannot be lost or delayed one by one")
+	}
+}
+
+// At runs step on a goroutine of its own.
+func (g *Group) At(t raft.Time, step func(now raft.Time) raft.Time) {
+	g.steps.Go(func() {
+		timer := time.NewTimer(t.Sub(g.Now()))
+		defer timer.Stop()
+		for t != 0 && g.ctx.Err() == nil {
+			if wait := t.Sub(g.Now()); wait > 0 {
+				timer.Reset(wait)
+				select {
+				case <-timer.C:
+				case <-g.ctx.Done():
+					return
+				}
+			}
+			t = step(g.Now())
+		}
+	})
+}
+
+// lookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
+const lookEvery = time.Millisecond
+
+// Wait waits for a condition. The library tells of little, so it also looks by itself.
+func (g *Group) Wait(ctx context.Context, timeout time.Duration, cond func() bool) error {
+	if cond() {
+		return nil
+	}
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			if cond() {
+				return nil
+			}
+			return cluster.ErrTimeout
+		case <-look.C:
+		}
+		if cond() {
+			return nil
+		}
+	}
+}
+
+// Counters adds up all replicas' counters. The library retries by itself: nothing is ever dropped.
+func (g *Group) Counters() cluster.Counters {
+	var sum cluster.Counters
+	for _, r := range g.replicas {
+		sum.Add(r.counters())
+	}
+	return sum
+}
+
+// Close ends the timers, the replicas and their transport.
+func (g *Group) Close() error {
+	g.close.Do(func() {
+		g.cancel()
+		for _, r := range g.replicas {
+			r.crash()
+		}
+		g.steps.Wait()
+		g.err = g.network.Close()
+	})
+	return g.err
+}
+
+// compactable returns what every replica has applied.
+func (g *Group) compactable() uint64 {
+	least := g.applied[0].Load()
+	for i := 1; i < len(g.applied); i++ {
+		least = min(least, g.applied[i].Load())
+	}
+	return least
+}
+
+// nowhere is a transport for writing a configuration, which only asks how addresses are written.
+type nowhere struct {
+	hraft.Transport
+	addr string
+}
+
+func (n nowhere) EncodePeer(_ hraft.ServerID, a hraft.ServerAddress) []byte { return []byte(a) }
+func (n nowhere) DecodePeer(b []byte) hraft.ServerAddress                   { return hraft.ServerAddress(b) }
+func (n nowhere) LocalAddr() hraft.ServerAddress                            { return hraft.ServerAddress(n.addr) }

@@ -1,0 +1,294 @@
+package hashicorp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
+)
+
+// streams is one replica's end of the network, for the library's NetworkTransport: its StreamLayer. Links can be cut.
+type streams struct {
+	group   uint64
+	self    raft.ID
+	carrier transports.Carrier
+	idOf    func(addr string) raft.ID
+
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	accepted chan *stream
+	wg       sync.WaitGroup // of the accepting side
+
+	mu    sync.Mutex
+	cut   map[raft.ID]bool
+	gate  atomic.Pointer[chan struct{}] // not nil while nothing may flow
+	open  map[*stream]bool
+	ended bool
+
+	bytes, writes *atomic.Uint64
+}
+
+// helloBytes opens every stream: the group and the replica that dials. Both are only there to keep groups apart.
+const helloBytes = 16
+
+// handshake is the time that a new connection has.
+const handshake = 3 * time.Second
+
+var (
+	errCut    = errors.New("hashicorp: the link is cut")
+	errClosed = errors.New("hashicorp: closed")
+)
+
+func newStreams(group uint64, self raft.ID, carrier transports.Carrier, idOf func(string) raft.ID, bytes, writes *atomic.Uint64) *streams {
+	s := &streams{group: group, self: self, carrier: carrier, idOf: idOf, accepted: make(chan *stream), cut: map[raft.ID]bool{},
+		open: map[*stream]bool{}, bytes: bytes, writes: writes}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.wg.Go(s.listen)
+	return s
+}
+
+// listen takes in connections.
+func (s *streams) listen() {
+	for {
+		conn, err := s.carrier.Accept(s.ctx)
+		if s.ctx.Err() != nil {
+			if err == nil {
+				conn.Close()
+			}
+			return
+		}
+		if err != nil { // such as no file descriptors left: it may pass
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-s.ctx.Done():
+			}
+			continue
+		}
+		s.wg.Go(func() { s.welcome(conn) })
+	}
+}
+
+func (s *streams) welcome(conn transports.Conn) {
+	ctx, cancel := context.WithTimeout(s.ctx, handshake)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	st, err := s.readHello(ctx, conn)
+	if err != nil || !stop() {
+		conn.Close()
+		return
+	}
+	select {
+	case s.accepted <- st:
+	case <-s.ctx.Done():
+		st.Close()
+	}
+}
+
+func (s *streams) readHello(ctx context.Context, conn transports.Conn) (*stream, error) {
+	bare, err := conn.AcceptStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var hello [helloBytes]byte
+	if _, err := io.ReadFull(bare, hello[:]); err != nil {
+		return nil, err
+	}
+	if binary.LittleEndian.Uint64(hello[:]) != s.group {
+		return nil, errors.New("hashicorp: a stranger")
+	}
+	return s.add(raft.ID(binary.LittleEndian.Uint64(hello[8:])), conn, bare)
+}
+
+// Dial connects to a replica's address.
+func (s *streams) Dial(address hraft.ServerAddress, _ time.Duration) (net.Conn, error) {
+	peer := s.idOf(string(address))
+	if err := s.passable(peer); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, handshake)
+	defer cancel()
+	conn, err := s.carrier.Dial(ctx, string(address))
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	st, err := s.hello(ctx, peer, conn)
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return st, nil
+}
+
+func (s *streams) hello(ctx context.Context, peer raft.ID, conn transports.Conn) (*stream, error) {
+	bare, err := conn.OpenStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hello := binary.LittleEndian.AppendUint64(nil, s.group)
+	hello = binary.LittleEndian.AppendUint64(hello, uint64(s.self))
+	if _, err := bare.Write(hello); err != nil {
+		return nil, err
+	}
+	return s.add(peer, conn, bare)
+}
+
+func (s *streams) passable(peer raft.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ended:
+		return errClosed
+	case s.cut[peer]:
+		return fmt.Errorf("%w to replica %d", errCut, peer)
+	}
+	return nil
+}
+
+func (s *streams) add(peer raft.ID, conn transports.Conn, bare transports.Stream) (*stream, error) {
+	if err := s.passable(peer); err != nil {
+		return nil, err
+	}
+	st := &stream{Stream: bare, conn: conn, layer: s, peer: peer, closed: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[st] = true
+	return st, nil
+}
+
+// setLink cuts or heals the link with a peer. Cutting ends its connections.
+func (s *streams) setLink(peer raft.ID, up bool) {
+	s.mu.Lock()
+	if up {
+		delete(s.cut, peer)
+	} else {
+		s.cut[peer] = true
+	}
+	var list []*stream
+	for st := range s.open {
+		if st.peer == peer && !up {
+			list = append(list, st)
+		}
+	}
+	s.mu.Unlock()
+	for _, st := range list {
+		st.Close()
+	}
+}
+
+// freeze stops all that flows, until thaw.
+func (s *streams) freeze() {
+	gate := make(chan struct{})
+	s.gate.CompareAndSwap(nil, &gate)
+}
+
+func (s *streams) thaw() {
+	if gate := s.gate.Swap(nil); gate != nil {
+		close(*gate)
+	}
+}
+
+// wait blocks while the replica is frozen.
+func (s *streams) wait(closed chan struct{}) {
+	if gate := s.gate.Load(); gate != nil {
+		select {
+		case <-*gate:
+		case <-closed:
+		}
+	}
+}
+
+// Accept returns the next connection.
+func (s *streams) Accept() (net.Conn, error) {
+	select {
+	case st := <-s.accepted:
+		return st, nil
+	case <-s.ctx.Done():
+		return nil, errClosed
+	}
+}
+
+// Addr is where peers reach this replica.
+func (s *streams) Addr() net.Addr { return address(s.carrier.Addr()) }
+
+// Close ends all connections and frees the address.
+func (s *streams) Close() error {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return nil
+	}
+	s.ended = true
+	var list []*stream
+	for st := range s.open {
+		list = append(list, st)
+	}
+	s.mu.Unlock()
+	s.cancel()
+	for _, st := range list {
+		st.Close()
+	}
+	s.wg.Wait()
+	return s.carrier.Close()
+}
+
+// stream is a byte stream as a net.Conn. It has no deadlines: the library is told to use none, and a connection to a
+// replica that is gone breaks.
+type stream struct {
+	transports.Stream
+	conn   transports.Conn
+	layer  *streams
+	peer   raft.ID
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (st *stream) Read(b []byte) (int, error) {
+	n, err := st.Stream.Read(b)
+	st.layer.wait(st.closed)
+	return n, err
+}
+
+func (st *stream) Write(b []byte) (int, error) {
+	st.layer.wait(st.closed)
+	n, err := st.Stream.Write(b)
+	st.layer.bytes.Add(uint64(n))
+	st.layer.writes.Add(1)
+	return n, err
+}
+
+func (st *stream) Close() error {
+	st.once.Do(func() {
+		close(st.closed)
+		st.conn.Close()
+		st.layer.mu.Lock()
+		delete(st.layer.open, st)
+		st.layer.mu.Unlock()
+	})
+	return nil
+}
+
+func (st *stream) LocalAddr() net.Addr              { return st.layer.Addr() }
+func (st *stream) RemoteAddr() net.Addr             { return address(fmt.Sprintf("replica %d", st.peer)) }
+func (st *stream) SetDeadline(time.Time) error      { return nil }
+func (st *stream) SetReadDeadline(time.Time) error  { return nil }
+func (st *stream) SetWriteDeadline(time.Time) error { return nil }
+
+// address is a net.Addr.
+type address string
+
+func (a address) Network() string { return "raftbench" }
+func (a address) String() string  { return string(a) }
