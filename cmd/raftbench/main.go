@@ -126,7 +126,7 @@ privilege; 4 interrupted, what was measured is kept and reported; 5 something co
 			{
 				Name:        "run",
 				Usage:       "measure something",
-				Subcommands: []*cli.Command{matrixCommand()},
+				Subcommands: []*cli.Command{matrixCommand(), lab2bCommand()},
 				Action:      needsSubcommand,
 			},
 			reportCommand(),

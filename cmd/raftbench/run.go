@@ -61,21 +61,27 @@ func holdsBytes(dir string, n int) error {
 	return nil
 }
 
-// carryOut runs a plan, writes what comes of it, and reports it. Whatever ends it early, what was measured until then
-// is reported.
+// carryOut runs a plan, writes what comes of it, and reports it.
 func carryOut(c *cli.Context, run *bench.Run, writer *results.Writer, format reports.Format) error {
-	progress := newProgress(c.App.ErrWriter, run.Estimate())
+	return record(c, run.Estimate(), func(p *progress, done func(results.Trial) error) error {
+		run.Starting, run.Done = p.starting, done
+		return run.Do(c.Context)
+	}, writer, format)
+}
+
+// record does something that takes about so long and makes trials, which it hands to done one at a time; it writes and
+// reports them. Whatever ends it early, what was measured until then is reported.
+func record(c *cli.Context, estimate time.Duration, do func(p *progress, done func(results.Trial) error) error, writer *results.Writer, format reports.Format) error {
+	progress := newProgress(c.App.ErrWriter, estimate)
 	trials, cut := 0, false
-	run.Starting = progress.starting
-	run.Done = func(t results.Trial) error {
+	err := do(progress, func(t results.Trial) error {
 		if err := writer.Trial(t); err != nil {
 			return environment(err)
 		}
 		trials++
-		cut = t.Status == results.Interrupted
+		cut = cut || t.Status == results.Interrupted
 		return nil
-	}
-	err := run.Do(c.Context)
+	})
 	progress.end()
 	var broken exitError
 	if !errors.As(err, &broken) {

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/lab"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/strategies"
+)
+
+func lab2bCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "lab2b",
+		Usage: "play the MIT Raft lab's tests with any strategy, and say where their seconds go",
+		Description: `The tests of lab 2 of MIT 6.824 (6.5840), parts 2A, 2B and 2C, in this project's own words, with the course's limits:
+a limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at once.
+
+Examples:
+  raftbench run lab2b                                         part 2B, the classroom's strategies and eager, over tcp
+  raftbench run lab2b --clock virtual                         the same in seconds
+  raftbench run lab2b --clock virtual --heartbeat 50ms,100ms,200ms
+  raftbench run lab2b --transport tcp,quic --repeat 3
+  raftbench run lab2b --suite 2C --clock virtual --strategy eager --repeat 20
+  raftbench run lab2b --test Backup,Rejoin --pre-vote --check-quorum`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
+			&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp", Usage: "how messages travel: see raftbench list transports"},
+			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "the leader's period; several make a sweep"},
+			&cli.StringFlag{Category: "axes", Name: "suite", Value: "2B", Usage: "part of the lab: " + strings.Join(lab.Suites, ", ") + " or all"},
+			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "tests: " + strings.Join(testNames(), ", ")},
+
+			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
+			&cli.BoolFlag{Category: "every trial", Name: "check-quorum", DisableDefaultText: true, Usage: "a leader that no quorum answers steps down"},
+			&cli.DurationFlag{Category: "every trial", Name: "delay", Value: 20 * time.Microsecond, Usage: "virtual time: one way between two replicas; loopback's by default"},
+			&cli.DurationFlag{Category: "every trial", Name: "cpu-per-message", Value: 5 * time.Microsecond, Usage: "virtual time: for each message received or sent, and each proposal"},
+
+			&cli.StringFlag{Category: "the run", Name: "clock", Value: "wall", Usage: "wall, over real sockets, or virtual: simulated, exact, the same for the same seed"},
+			&cli.IntFlag{Category: "the run", Name: "repeat", Value: 5, Usage: "trials of each test: what waiting for a stale leader costs, 2 s, comes and goes"},
+			&cli.IntFlag{Category: "the run", Name: "jobs", DefaultText: "8 per core, or 1 in virtual time", Usage: "tests at a time"},
+			&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the tests' and the replicas' random choices"},
+			&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
+			&cli.StringFlag{Category: "the run", Name: "tag", Value: "lab2b", Usage: "end of the name of the run's folder"},
+			&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
+		},
+		Action: runLab2b,
+		BashComplete: completer(map[string]func() []string{
+			"strategy": strategyNames, "transport": transportNames, "format": formatNames, "test": testNames,
+			"suite": func() []string { return append(slices.Clone(lab.Suites), "all") },
+			"clock": func() []string { return []string{"wall", "virtual"} },
+		}),
+	}
+}
+
+func testNames() []string {
+	var names []string
+	for _, t := range lab.Tests {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+func runLab2b(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	format, err := findFormat(c.String("format"))
+	if err != nil {
+		return err
+	}
+	virtual := c.String("clock") == "virtual"
+	if !virtual && c.String("clock") != "wall" {
+		return usage("--clock: %s", nearest.Unknown("clock", c.String("clock"), []string{"wall", "virtual"}))
+	}
+	m, err := labOf(c, virtual)
+	if err != nil {
+		return err
+	}
+	plan, err := m.Plan()
+	if err != nil {
+		return usage("%v", err)
+	}
+	seed := c.Uint64("seed")
+	if !c.IsSet("seed") {
+		seed = uint64(rand.Uint32())
+	}
+	run := lab.Run{Plan: plan, Repeat: c.Int("repeat"), Jobs: c.Int("jobs"), Seed: seed, Open: openLive(0)}
+	if virtual {
+		run.Open = openLabVirtual(c.Duration("delay"), c.Duration("cpu-per-message"))
+	}
+	if !c.IsSet("jobs") {
+		run.Jobs = 8 * runtime.GOMAXPROCS(0)
+		if virtual {
+			run.Jobs = runtime.GOMAXPROCS(0)
+		}
+	}
+	if run.Repeat < 1 || run.Jobs < 1 {
+		return usage("--repeat and --jobs are %d and %d: want 1 or more", run.Repeat, run.Jobs)
+	}
+
+	settings := settingsOf(c)
+	settings["election-timeout"] = m.ElectionTimeout.String()
+	settings["jobs"] = fmt.Sprint(run.Jobs)
+	clock := "wall"
+	if virtual {
+		clock = "virtual"
+	} else {
+		delete(settings, "delay")
+		delete(settings, "cpu-per-message")
+	}
+	header := results.Header{
+		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: seed, Clock: clock,
+		Again: againLab(c, m, run.Jobs, seed), Repeat: run.Repeat, Baseline: strategies.String(m.Strategies[0]),
+		Settings: settings, Versions: versions(), Machine: machine(),
+	}
+	for _, p := range plan {
+		header.Cells = append(header.Cells, p.Cell)
+	}
+	writer, err := begin(c.String("out"), header, len(plan)*run.Repeat)
+	if err != nil {
+		return err
+	}
+	estimate := run.Estimate()
+	if virtual {
+		estimate /= 1000
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%d tests x %d, %d at a time, about %v, seed %d, in %s\n",
+		len(plan), run.Repeat, run.Jobs, max(estimate, time.Second).Round(time.Second), seed, writer.Dir())
+	return record(c, estimate, func(p *progress, done func(results.Trial) error) error {
+		each := estimate / time.Duration(len(plan)*run.Repeat)
+		run.Starting = func(position, total int, planned *lab.Planned, _ int) { p.begin(position, total, &planned.Cell, each) }
+		run.Done = done
+		return run.Do(c.Context)
+	}, writer, format)
+}
+
+// labOf reads the flags.
+func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
+	m := &lab.Matrix{Name: strategies.String, Choices: strategies.Choices, PreVote: c.Bool("pre-vote"), CheckQuorum: c.Bool("check-quorum")}
+	var err error
+	if m.Strategies, err = strategiesOf(c); err != nil {
+		return nil, err
+	}
+	known := transportNames()
+	if virtual {
+		known = sim.Transports()
+	}
+	if err := names(c, "transport", known, &m.Transports); err != nil {
+		return nil, err
+	}
+	if err := into(c, "heartbeat", time.ParseDuration, &m.Heartbeats); err != nil {
+		return nil, err
+	}
+	if m.Tests, err = testsOf(c); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"delay", "cpu-per-message"} {
+		switch {
+		case c.IsSet(name) && !virtual:
+			return nil, usage("--%s is for --clock virtual: on the wall clock the network is what it is", name)
+		case c.Duration(name) < 0:
+			return nil, usage("--%s is %v: want 0 or more", name, c.Duration(name))
+		}
+	}
+	m.ElectionTimeout = c.Duration("election-timeout")
+	if !c.IsSet("election-timeout") {
+		// One for a whole sweep: what differs between its columns is the heartbeat alone.
+		m.ElectionTimeout = max(lab.LabElectionTimeout, 2*slices.Max(m.Heartbeats))
+	}
+	return m, nil
+}
+
+func testsOf(c *cli.Context) ([]lab.Test, error) {
+	if c.IsSet("test") {
+		if c.IsSet("suite") {
+			return nil, usage("--suite and --test exclude each other: a test's name says its suite")
+		}
+		var chosen []string
+		if err := names(c, "test", testNames(), &chosen); err != nil {
+			return nil, err
+		}
+		var tests []lab.Test
+		for _, name := range chosen {
+			t, _ := lab.FindTest(name)
+			tests = append(tests, t)
+		}
+		return tests, nil
+	}
+	switch suite := c.String("suite"); {
+	case suite == "all":
+		return lab.Tests, nil
+	case slices.Contains(lab.Suites, suite):
+		return lab.TestsOf(suite), nil
+	default:
+		return nil, usage("--suite: %s", nearest.Unknown("suite", suite, append(slices.Clone(lab.Suites), "all")))
+	}
+}
+
+// openLabVirtual makes groups in virtual time on links like loopback: the lab's network adds no delay of its own.
+func openLabVirtual(delay, cpu time.Duration) func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+	return func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+		return sim.New(sim.Config{Config: cfg, Transport: transport, CPUPerMessage: cpu,
+			Links: func(raft.ID, raft.ID) sim.Link { return sim.Link{Delay: delay} }})
+	}
+}
+
+// againLab writes a command line that names every setting which shapes the run.
+func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
+	var strategyList, tests []string
+	for _, s := range m.Strategies {
+		strategyList = append(strategyList, strategies.String(s))
+	}
+	for _, t := range m.Tests {
+		tests = append(tests, t.Name)
+	}
+	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
+		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + c.String("heartbeat"), "--test=" + strings.Join(tests, ","),
+		fmt.Sprintf("--election-timeout=%v --pre-vote=%v --check-quorum=%v", m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+	if c.String("clock") == "virtual" {
+		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
+	}
+	return strings.Join(append(words, fmt.Sprintf("--repeat=%d --jobs=%d --seed=%d", c.Int("repeat"), jobs, seed)), " ")
+}
