@@ -13,7 +13,7 @@ func (c Config) WithDefaults() (Config, error) {
 	setDefault(&c.BackoffMin, time.Millisecond)
 	setDefault(&c.BackoffMax, max(100*time.Millisecond, c.BackoffMin))
 	setDefault(&c.Handshake, 3*time.Second)
-	setDefault(&c.IdleTimeout, 2*time.Second)
+	setDefault(&c.IdleTimeout, 10*time.Second)
 	switch {
 	case c.Self == 0:
 		return c, fmt.Errorf("transports: Self is 0, want a replica's ID")

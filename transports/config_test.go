@@ -9,7 +9,7 @@ import (
 func TestConfigDefaults(t *testing.T) {
 	got, err := Config{Self: 1}.WithDefaults()
 	want := Config{Self: 1, MaxFrameBytes: 16 << 20, OutboxBytes: 64 << 20, BackoffMin: time.Millisecond,
-		BackoffMax: 100 * time.Millisecond, Handshake: 3 * time.Second, IdleTimeout: 2 * time.Second}
+		BackoffMax: 100 * time.Millisecond, Handshake: 3 * time.Second, IdleTimeout: 10 * time.Second}
 	if err != nil || got != want {
 		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}

@@ -237,7 +237,7 @@ func (e *endpoint) Stats() Stats {
 	}
 }
 
-// Warnings implements Warner: those of the carrier, and the latest refusal per peer.
+// Warnings implements Warner: those of the carrier, and the latest refusal or timeout per peer.
 func (e *endpoint) Warnings() []string {
 	var all []string
 	if w, ok := e.carrier.(Warner); ok {
@@ -267,13 +267,17 @@ func (e *endpoint) note(about string, err error) {
 		e.counters.refused.Add(1)
 	}
 	if refused || errors.Is(err, ErrFrameTooLarge) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.warnings == nil {
-			e.warnings = map[string]string{}
-		}
-		e.warnings[about] = err.Error()
+		e.warn(about, err)
 	}
+}
+
+func (e *endpoint) warn(about string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.warnings == nil {
+		e.warnings = map[string]string{}
+	}
+	e.warnings[about] = err.Error()
 }
 
 // accept takes in connections until the endpoint closes.
@@ -502,6 +506,10 @@ func (p *peer) serve(c connection) (next *connection) {
 			next.conn.Close()
 		}
 		return nil
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(s.err, &timeout) && timeout.Timeout() {
+		e.warn(p.name(), fmt.Errorf("connection lost: %w", s.err)) // the peer is gone without a word, or too busy to live
 	}
 	e.note(p.name(), s.err)
 	if up {

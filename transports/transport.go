@@ -93,7 +93,7 @@ type Config struct {
 	BackoffMax    time.Duration // the wait doubles up to this; default 100 ms
 	Handshake     time.Duration // the time a handshake may take; default 3 s
 	// IdleTimeout is how long a connection of a transport that has to find out for itself (quic) may show no sign of
-	// life before it counts as lost; default 2 s. Keep-alives go out several times as often, so that a connection
+	// life before it counts as lost; default 10 s. Keep-alives go out several times as often, so that a connection
 	// without traffic is not mistaken for a dead peer.
 	IdleTimeout time.Duration
 }

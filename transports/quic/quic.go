@@ -58,8 +58,10 @@ func config(cfg transports.Config, streams int) *quicgo.Config {
 	return &quicgo.Config{
 		HandshakeIdleTimeout: cfg.Handshake,
 		// The default, 30 s without keep-alive, is wrong in both directions: an idle link would be given up, and a
-		// dead peer be kept for half a minute. The timeout (2 s by default) is many heartbeats long, so that a pause
-		// of the scheduler does not break a connection, and still finds a dead host within a few elections.
+		// vanished host be kept for half a minute. The timeout (10 s by default) is many heartbeats long on purpose:
+		// Raft finds a dead leader by itself, a process that ends or restarts is told of by its packets, so all
+		// that waits for the timeout is redialling a host that is gone. Too short is worse: 2 s broke connections
+		// between healthy replicas on a machine with ten times more to do than it could.
 		MaxIdleTimeout:  cfg.IdleTimeout,
 		KeepAlivePeriod: cfg.IdleTimeout / keepAlives,
 
