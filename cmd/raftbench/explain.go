@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/explain"
+	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/strategies"
+)
+
+// explainFormats are what a timeline can be written as.
+var explainFormats = []string{"text", "mermaid", "shiviz"}
+
+func explainCommand() *cli.Command {
+	lan := sim.LAN()
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "scenario", Value: "diverge", Usage: "diverge or lag"},
+		&cli.StringFlag{Name: "transport", Value: "mem", Usage: "as modelled in virtual time"},
+		&cli.StringFlag{Name: "nodes", Value: "3", Usage: "replicas in the group, odd"},
+		&cli.StringFlag{Name: "payload", Value: "128", Usage: "size of a proposal"},
+		&cli.StringFlag{Name: "foreground-rate", Value: "20", Usage: "proposals a second meanwhile"},
+		&cli.DurationFlag{Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "the leader's period"},
+		&cli.DurationFlag{Name: "election-timeout", Value: time.Second, Usage: "a follower waits this long to twice as long"},
+		&cli.DurationFlag{Name: "delay", Value: lan.Delay, Usage: "one way, between any two replicas"},
+		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "the same for both strategies"},
+		&cli.StringFlag{Name: "format", Value: "text", Usage: "text, mermaid (sequence diagrams) or shiviz (a log for https://bestchai.bitbucket.io/shiviz/)"},
+		&cli.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "text: show every probe of a long search"},
+	}
+	for _, s := range bench.Scenarios {
+		for _, p := range s.Params {
+			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
+		}
+	}
+	return &cli.Command{
+		Name:      "explain",
+		Usage:     "show two strategies' messages side by side, while a follower catches up",
+		ArgsUsage: "A B",
+		Description: `A and B are strategies, as for run matrix. The scenario is played once with each, in virtual time and with the same
+seed; shown is what leader and follower say to each other from the moment the follower is healed.
+
+Examples:
+  raftbench explain linear-signal fast-signal --scenario diverge --diverge-terms 3 --diverge-entries 9
+  raftbench explain fast-loop fast-signal --scenario lag --lag-entries 100
+  raftbench explain linear-signal bisect --format mermaid > timeline.md`,
+		Flags:  flags,
+		Action: runExplain,
+	}
+}
+
+func runExplain(c *cli.Context) error {
+	if c.NArg() < 1 || c.NArg() > 2 {
+		return usage("%d strategies named: want two to compare, or one, see %s --help", c.NArg(), commandPath(c))
+	}
+	format := c.String("format")
+	if !slices.Contains(explainFormats, format) {
+		return usage("--format: %s", nearest.Unknown("format", format, explainFormats))
+	}
+	cfg, err := explainConfig(c)
+	if err != nil {
+		return err
+	}
+	var stories []*explain.Story
+	for _, text := range c.Args().Slice() {
+		strategy, err := strategies.Parse(text)
+		if err != nil {
+			return usage("%v", err)
+		}
+		story, err := explain.Record(c.Context, cfg, strategy)
+		if c.Context.Err() != nil {
+			return exitError{exitInterrupted, fmt.Errorf("interrupted")}
+		} else if err != nil {
+			return usage("%v", err)
+		}
+		stories = append(stories, story)
+	}
+	switch format {
+	case "mermaid":
+		err = explain.Mermaid(c.App.Writer, stories)
+	case "shiviz":
+		err = explain.ShiViz(c.App.Writer, stories)
+	default:
+		err = explain.Text(c.App.Writer, stories, c.Bool("all"))
+	}
+	if err != nil {
+		return environment(err)
+	}
+	return nil
+}
+
+func explainConfig(c *cli.Context) (explain.Config, error) {
+	m := bench.Matrix{Repeat: 1, Clients: []int{1}, Name: strategies.String, Choices: strategies.Choices}
+	s := &m.Common
+	var foreground []float64
+	for _, err := range []error{
+		names(c, "transport", sim.Transports(), &m.Transports),
+		names(c, "scenario", []string{"diverge", "lag"}, &m.Scenarios),
+		into(c, "nodes", number, &m.Nodes),
+		into(c, "payload", sizeBytes, &m.Payloads),
+		into(c, "foreground-rate", perSecond, &foreground),
+	} {
+		if err != nil {
+			return explain.Config{}, err
+		}
+	}
+	if len(m.Transports)*len(m.Scenarios)*len(m.Nodes)*len(m.Payloads)*len(foreground) != 1 {
+		return explain.Config{}, usage("one value each is wanted for --transport, --scenario, --nodes, --payload and --foreground-rate")
+	}
+	s.Heartbeat, s.ElectionTimeout, s.Foreground = c.Duration("heartbeat"), c.Duration("election-timeout"), foreground[0]
+	s.PreVote, s.CheckQuorum, s.MaxAppendBytes = true, true, 256<<10
+	s.Warmup, s.Duration, s.Timeout = 4*s.Heartbeat, time.Second, 10*time.Minute
+	s.RoundTrip = 2 * c.Duration("delay")
+	s.Params = map[string]string{}
+	for _, scenario := range bench.Scenarios {
+		for _, p := range scenario.Params {
+			s.Params[p.Name] = c.String(p.Name)
+		}
+	}
+	link := sim.Link{Delay: c.Duration("delay")}
+	if err := link.Check(); err != nil {
+		return explain.Config{}, usage("%v", err)
+	}
+	return explain.Config{Matrix: m, Seed: c.Uint64("seed"), Link: link}, nil
+}
