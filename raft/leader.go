@@ -140,7 +140,7 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	if m.Success {
 		n.accepted(p, m, known)
 	} else if known {
-		n.rejected(p, m, f.last)
+		n.rejected(p, m, f)
 	} else {
 		n.event(Event{Kind: EventStale, Peer: p.id, Prev: m.PrevLogIndex})
 	}
@@ -201,15 +201,16 @@ func (p *progress) landed() {
 	p.next = max(p.next, p.match+1) // a late answer may tell of more than was sent since the last restart
 }
 
-// rejected handles the rejection of an AppendEntries that ended at last; a probe's is the index that it probed.
-func (n *Node) rejected(p *progress, m *Message, last uint64) {
+// rejected handles the rejection of a flight.
+func (n *Node) rejected(p *progress, m *Message, f flight) {
 	if !p.probing {
 		// What it has acknowledged it still has, so nothing has to be searched: messages before this one were lost.
 		n.restart(p)
+		p.stalled = f.first <= p.match+1 // or it lost its disk: no correct replica does that, and it must not cost a storm
 		n.event(Event{Kind: EventRejected, Peer: p.id, Prev: m.PrevLogIndex, Index: p.next})
 		return
 	}
-	prev := last // rather than what the message says, which may be forged
+	prev := f.last // rather than what the message says, which may be forged
 	p.rounds++
 	next := n.cfg.Strategy.Backup.Next(n.log, Reject{
 		PrevLogIndex: prev, PrevLogTerm: n.termAt(prev), Match: p.match, Round: p.rounds,

@@ -54,6 +54,7 @@ var rules = []struct {
 	{"a dead follower costs a barrier one heartbeat", "", barrierOnce},
 	{"a proposal costs one message a follower and one answer", "", messagesPerProposal},
 	{"a dead follower is not flooded", "", deadFollower},
+	{"a follower that lost its disk starts no storm", "", lostDisk},
 	{"limits hold", "", limits},
 }
 
@@ -807,6 +808,26 @@ func deadFollower(t *testing.T) {
 	g.deliverAll()
 	if g.status(3).Last != 100 {
 		t.Errorf("back again it has %d entries of 100", g.status(3).Last)
+	}
+}
+
+func lostDisk(t *testing.T) {
+	g := newGroup(t, 3)
+	g.elect(1)
+	g.mustPropose(1, "a", "b")
+	g.run(2 * heartbeat)
+	g.crash(3)
+	g.replica(3).disk.log.TruncateFrom(1)
+	g.restart(3)
+	g.rules.off = true
+	clear(g.sent)
+	for range 100 {
+		g.mustPropose(1, "c")
+		g.run(heartbeat)
+	}
+	wantCommit(t, g, 1, 102)
+	if n := g.sent[raft.AppendEntries]; n > 500 {
+		t.Errorf("%d AppendEntries for 100 proposals in 100 periods, want at most 500", n)
 	}
 }
 
