@@ -129,6 +129,7 @@ privilege; 4 interrupted, what was measured is kept and reported; 5 something co
 				Subcommands: []*cli.Command{matrixCommand(), lab2bCommand()},
 				Action:      needsSubcommand,
 			},
+			explainCommand(),
 			reportCommand(),
 			listCommand(),
 			completionCommand(),
