@@ -1,0 +1,284 @@
+package check
+
+import (
+	"math"
+
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
+)
+
+// longAgo is before anything.
+const longAgo raft.Time = math.MinInt64 / 2
+
+// turn is what a replica has been brought since it last settled.
+type turn struct {
+	tick, reachable bool
+	messages        int
+	last            input // the message that is being handled, or was handled last
+	answered        bool  // a reply to it has been sent
+}
+
+// input is one message, and how things stood before it.
+type input struct {
+	message  raft.Message // without the entries
+	handling bool
+	before   raft.Status
+	deadline raft.Time
+	live     bool // a live leader had been heard, so no vote is owed to anybody
+	again    bool // it is a rejection that has arrived before
+}
+
+// receives notes a message before it is handled.
+func (v *Invariants) receives(w *watched, now raft.Time, from raft.ID, frame []byte) {
+	if v.err != nil || w.node == nil {
+		return
+	}
+	in := &w.turn.last
+	in.handling = transports.DecodeMessage(frame, &in.message) == nil
+	if !in.handling {
+		return
+	}
+	w.turn.messages++
+	w.turn.answered = false
+	in.message.From, in.message.To, in.message.Entries.Bytes = from, w.id, nil
+	in.before, in.deadline = w.was, w.node.Deadline()
+	in.live = v.cfg.CheckQuorum && w.was.Leader != 0 && (w.was.Role == raft.Leader || now.Sub(w.heard) < v.cfg.ElectionTimeout)
+	in.again = in.message.Type == raft.AppendEntriesReply && !in.message.Success && v.rejectedBefore(w, &in.message)
+}
+
+// handled looks at what became of a message: the rules that liveness needs.
+func (v *Invariants) handled(w *watched, now raft.Time) {
+	v.look(w, now)
+	in := &w.turn.last
+	if v.err != nil || w.node == nil || !in.handling {
+		return
+	}
+	in.handling = false
+	m, s, was := &in.message, &w.was, &in.before
+	poll := m.Type == raft.RequestVote && (m.PreVote || in.live) || m.Type == raft.RequestVoteReply && m.PreVote && m.VoteGranted
+	if m.Term > s.Term && !poll {
+		v.fail(Live, w, "a %v of term %d leaves it in term %d", m.Type, m.Term, s.Term)
+	}
+	if m.Type == raft.RequestVote && in.live && s.Term != was.Term {
+		v.fail(Live, w, "a RequestVote of %d moves it from term %d to %d, though it hears a live leader", m.From, was.Term, s.Term)
+	}
+	if m.Type == raft.AppendEntries && m.Term == s.Term && s.Leader == m.From {
+		w.heard = max(w.heard, now)
+	}
+	if v.opens.apply && s.Role != raft.Leader && was.Role != raft.Leader {
+		v.timer(w, now) // otherwise its deadline is not the election timer's alone
+	}
+}
+
+// timer: the election timer begins anew with a message of the leader and with a vote that is given, and with nothing
+// else that arrives (paper, figure 2, "Followers").
+func (v *Invariants) timer(w *watched, now raft.Time) {
+	in := &w.turn.last
+	m, s, was, deadline := &in.message, &w.was, &in.before, w.node.Deadline()
+	voted := m.Type == raft.RequestVote && m.Term == s.Term && s.Vote == m.From
+	switch {
+	case voted && was.Vote == m.From && was.Term == s.Term: // for the second time: asked again
+	case m.Type == raft.RequestVoteReply: // it may have begun to stand
+	case voted, m.Type == raft.AppendEntries && m.Term == s.Term:
+		if left := deadline.Sub(now); left < v.cfg.ElectionTimeout || left > 2*v.cfg.ElectionTimeout {
+			v.fail(Live, w, "after a %v that it follows its election timer is %v, want %v to twice that", m.Type, left, v.cfg.ElectionTimeout)
+		}
+	case deadline != in.deadline:
+		v.fail(Live, w, "a %v that it does not follow moves its election timer by %v", m.Type, deadline.Sub(in.deadline))
+	}
+}
+
+// settled ends a turn. Every request is answered, if only with the present term: a replica left behind learns from that.
+func (v *Invariants) settled(w *watched) {
+	t := &w.turn
+	if v.err == nil && w.node != nil && t.messages == 1 && !t.answered && w.node.Queues().Held == 0 {
+		switch m, was := &t.last.message, &t.last.before; {
+		case m.Type == raft.RequestVote, m.Type == raft.AppendEntries && !(was.Role == raft.Leader && m.Term == was.Term):
+			v.fail(Live, w, "a %v of %d in term %d is not answered; its own term is %d", m.Type, m.From, m.Term, w.was.Term)
+		}
+	}
+	t.tick, t.reachable, t.messages = false, false, 0
+	for i := range w.searches {
+		w.searches[i].fresh = 0
+	}
+}
+
+// campaigns follows a candidate's timer: drawn anew each time (paper, section 5.2).
+func (v *Invariants) campaigns(w *watched, s *raft.Status) {
+	if !v.opens.apply {
+		return
+	}
+	left := w.node.Deadline().Sub(w.now)
+	if c := &w.campaigned; left == c.after {
+		if c.times++; c.times == 3 {
+			v.fail(Live, w, "its election timeout is %v for the third time in a row", left)
+		}
+	} else {
+		c.after, c.times = left, 1
+	}
+}
+
+// saves: what is given to the disk goes on from what was given before.
+func (v *Invariants) saves(w *watched, s *raft.Save) {
+	if v.err != nil {
+		return
+	}
+	last := &w.saved
+	if s.Term < last.term {
+		v.fail(Monotonic, w, "it saves term %d after %d", s.Term, last.term)
+	}
+	if s.Term == last.term && last.vote != 0 && s.Vote != last.vote {
+		v.fail(ElectionSafety, w, "it saves a vote for %d in term %d, after one for %d", s.Vote, s.Term, last.vote)
+	}
+	last.term, last.vote = s.Term, s.Vote
+}
+
+// sends looks at a message before it leaves.
+func (v *Invariants) sends(w *watched, m *raft.Message) {
+	if w.node == nil {
+		return
+	}
+	d := w.disk.Saved()
+	if !m.PreVote {
+		w.promised = max(w.promised, m.Term)
+		if d.Term < m.Term {
+			v.fail(QuorumDurable, w, "it sends a %v of term %d, its disk has term %d", m.Type, m.Term, d.Term)
+			return
+		}
+	}
+	switch m.Type {
+	case raft.AppendEntries:
+		v.sendsEntries(w, m)
+	case raft.AppendEntriesReply:
+		v.repliesEntries(w, m)
+	case raft.RequestVote:
+		v.asksVote(w, m, d)
+	case raft.RequestVoteReply:
+		v.repliesVote(w, m, d)
+	}
+	if q := &w.turn.last.message; m.To == q.From && m.Seq == q.Seq && (m.Type == raft.AppendEntriesReply || m.Type == raft.RequestVoteReply) {
+		w.turn.answered = true
+	}
+}
+
+func (v *Invariants) asksVote(w *watched, m *raft.Message, d raft.Saved) {
+	s := w.node.Status()
+	if end := (logEnd{s.Last, w.node.Log().LastTerm()}); s.Role != raft.Leader && (m.LastLogIndex != end.index || m.LastLogTerm != end.term) {
+		v.fail(LeaderCompleteness, w, "it asks for a vote with a log up to %d/%d, its log ends at %d/%d (index/term)",
+			m.LastLogIndex, m.LastLogTerm, end.index, end.term)
+	}
+	if m.PreVote {
+		return
+	}
+	t := v.term(m.Term)
+	if d.Term == m.Term && d.Vote != w.id {
+		v.fail(QuorumDurable, w, "it asks for votes in term %d, its disk has a vote for %d", m.Term, d.Vote)
+	}
+	v.promisesVote(w, t, w.id)
+	t.campaigns[w.id] = logEnd{m.LastLogIndex, m.LastLogTerm}
+}
+
+func (v *Invariants) repliesVote(w *watched, m *raft.Message, d raft.Saved) {
+	if m.PreVote || !m.VoteGranted {
+		return
+	}
+	if d.Term == m.Term && d.Vote != m.To {
+		v.fail(QuorumDurable, w, "it gives its vote of term %d to %d, its disk has one for %d", m.Term, m.To, d.Vote)
+	}
+	v.promisesVote(w, v.term(m.Term), m.To)
+}
+
+func (v *Invariants) promisesVote(w *watched, t *termRecord, to raft.ID) {
+	if first := t.votes[w.id]; first != 0 && first != to {
+		v.fail(ElectionSafety, w, "it gives its vote of term %d to %d, after %d", t.term, to, first)
+	}
+	t.votes[w.id] = to
+}
+
+// sendsEntries: an AppendEntries tells what its leader's log holds.
+func (v *Invariants) sendsEntries(w *watched, m *raft.Message) {
+	if t := v.term(m.Term); t.leader != w.id || t.life != w.life {
+		v.fail(ElectionSafety, w, "it sends an AppendEntries of term %d, whose leader is %d", m.Term, t.leader)
+		return
+	}
+	last := uint64(len(w.log))
+	switch prev := m.PrevLogIndex; {
+	case prev > last:
+		v.fail(LogMatching, w, "it sends entries after %d, its log ends at %d", prev, last)
+		return
+	case prev == 0 && m.PrevLogTerm != 0 || prev > 0 && w.log[prev-1] != m.PrevLogTerm:
+		v.fail(LogMatching, w, "it sends entries after %d of term %d, its log has another term there", prev, m.PrevLogTerm)
+		return
+	}
+	for e := range m.Entries.All() {
+		if e.Index > last || w.log[e.Index-1] != e.Term {
+			v.fail(LogMatching, w, "it sends entry %d of term %d, which its log does not hold", e.Index, e.Term)
+			return
+		}
+	}
+	if m.Commit > v.Committed() {
+		v.fail(CommitImmutable, w, "it announces commitIndex %d, but only %d entries are committed", m.Commit, len(v.committed))
+	}
+	v.sendsCost(w, m)
+}
+
+// repliesEntries: what a follower acknowledges is on its disk, and is what the leader has.
+func (v *Invariants) repliesEntries(w *watched, m *raft.Message) {
+	if m.Commit > v.Committed() {
+		v.fail(CommitImmutable, w, "it replies with commitIndex %d, but only %d entries are committed", m.Commit, len(v.committed))
+	}
+	if !m.Success {
+		v.repliesHint(w, m)
+		return
+	}
+	if m.Match == 0 {
+		return
+	}
+	s := w.node.Status()
+	if m.Match > s.Last || m.Match >= s.First && m.Match > uint64(len(w.log)) {
+		v.fail(QuorumDurable, w, "it acknowledges entry %d, its log ends at %d", m.Match, s.Last)
+		return
+	}
+	own := w.log[m.Match-1]
+	if w.disk.Saved().Term == m.Term && !onDisk(w, m.Match, own) {
+		v.fail(QuorumDurable, w, "it acknowledges entry %d of term %d, its disk has %s", m.Match, own, diskAt(w, m.Match))
+	}
+	if l := v.replicas[m.To-1]; l.node != nil && l.was.Role == raft.Leader && l.was.Term == m.Term &&
+		m.Match >= l.was.First && (m.Match > uint64(len(l.log)) || l.log[m.Match-1] != own) {
+		v.fail(QuorumDurable, w, "it acknowledges entry %d of term %d, its leader %d has another there", m.Match, own, m.To)
+	}
+}
+
+// repliesHint: the hints of a rejection tell where the logs part, as long as it is answered at once.
+func (v *Invariants) repliesHint(w *watched, m *raft.Message) {
+	q := &w.turn.last.message
+	if w.turn.messages != 1 || q.Type != raft.AppendEntries || q.Seq != m.Seq || q.Term != m.Term || q.From != m.To {
+		return // answered later, or refused for its term
+	}
+	last, prev, first := uint64(len(w.log)), q.PrevLogIndex, w.was.First
+	if prev <= last && (prev < first || w.log[prev-1] == q.PrevLogTerm) {
+		v.fail(Cost, w, "it rejects entries after %d of term %d, which it has", prev, q.PrevLogTerm)
+		return
+	}
+	var term, from uint64
+	if prev <= last {
+		term = w.log[prev-1]
+		for from = prev; from > first && w.log[from-2] == term; from-- {
+		}
+		if from == first && first > 1 && w.log[first-2] == term {
+			from = first - 1
+		}
+	}
+	if m.XTerm != term || m.XIndex != from || m.XLen != last {
+		v.fail(Cost, w, "it rejects %d/%d with the hint XTerm %d, XIndex %d, XLen %d; its log has %d, %d, %d", prev, q.PrevLogTerm,
+			m.XTerm, m.XIndex, m.XLen, term, from, last)
+	}
+	at := min(prev, last)
+	for at >= first && w.log[at-1] > q.PrevLogTerm {
+		at--
+	}
+	if at >= first && (m.HintIndex != at || m.HintTerm != w.log[at-1]) || at == 0 && m.HintIndex != 0 {
+		v.fail(Cost, w, "it rejects %d/%d with the hint %d/%d; its last entry that can be shared is %d", prev, q.PrevLogTerm,
+			m.HintIndex, m.HintTerm, at)
+	}
+}

@@ -1,0 +1,133 @@
+package check
+
+import (
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports"
+)
+
+// Watch makes a group's replicas, and those that are started again later, be watched: it takes the place of the
+// configuration's Engine and Observer, the latter being told as before. The group must run this project's own core, and
+// all of it in one goroutine, as cluster/sim does.
+func Watch(cfg *cluster.Config) *Invariants {
+	inner := *cfg // as it was
+	v := NewInvariants(&inner)
+	tell := cfg.Observer
+	cfg.Observer = &observer{v, tell}
+	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+		m := &member{v: v, w: v.replica(id), Host: host}
+		inside, err := cluster.NewReplica(id, cfg, m, disk)
+		if err != nil {
+			return nil, err
+		}
+		m.Replica = inside.(*cluster.Replica)
+		v.start(host.Now(), id, m.Node(), disk)
+		return m, nil
+	}
+	return v
+}
+
+// observer passes on what it is told.
+type observer struct {
+	v    *Invariants
+	tell cluster.Observer
+}
+
+// Events is called right after the core was asked what it wants: before anything of it is sent, saved or applied.
+func (o *observer) Events(now raft.Time, id raft.ID, events []raft.Event) {
+	w := o.v.replica(id)
+	o.v.look(w, w.now)
+	o.v.events(w, events)
+	if o.tell != nil {
+		o.tell.Events(now, id, events)
+	}
+}
+
+// Applied is called for each piece that the state machine gets.
+func (o *observer) Applied(now raft.Time, id raft.ID, e raft.Entries) {
+	if o.v.err == nil {
+		o.v.applies(o.v.replica(id), e)
+	}
+	if o.tell != nil {
+		o.tell.Applied(now, id, e)
+	}
+}
+
+// member is a replica, and the host that it sees: everything that goes in or out passes here. Times are by the replica's
+// own clock.
+type member struct {
+	*cluster.Replica
+	cluster.Host
+	v *Invariants
+	w *watched
+
+	frame []byte
+	sent  raft.Message // scratch
+}
+
+func (m *member) Propose(now raft.Time, p *cluster.Proposal) {
+	m.Replica.Propose(now, p)
+	m.v.look(m.w, now)
+}
+
+func (m *member) Receive(now raft.Time, from raft.ID, frame []byte) error {
+	m.v.receives(m.w, now, from, frame)
+	err := m.Replica.Receive(now, from, frame)
+	m.v.handled(m.w, now)
+	return err
+}
+
+func (m *member) Saved(now raft.Time, seq uint64) {
+	m.Replica.Saved(now, seq)
+	m.v.look(m.w, now)
+}
+
+func (m *member) Tick(now raft.Time) {
+	m.w.turn.tick = true
+	m.Replica.Tick(now)
+	m.v.look(m.w, now)
+}
+
+func (m *member) Campaign(now raft.Time) {
+	m.Replica.Campaign(now)
+	m.v.look(m.w, now)
+}
+
+func (m *member) Reachable(now raft.Time, peer raft.ID) {
+	m.w.turn.reachable = true
+	m.Replica.Reachable(now, peer)
+	m.v.look(m.w, now)
+}
+
+func (m *member) Settle(now raft.Time) {
+	m.w.now = max(m.w.now, now)
+	m.Replica.Settle(now)
+	m.v.rest(m.w, now)
+}
+
+func (m *member) Abandon() {
+	m.v.stop(m.w.id)
+	m.Replica.Abandon()
+}
+
+func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
+	if m.v.err == nil {
+		frame := head
+		if len(body) > 0 {
+			m.frame = append(append(m.frame[:0], head...), body...)
+			frame = m.frame
+		}
+		if err := transports.DecodeMessage(frame, &m.sent); err != nil {
+			m.v.fail(LogMatching, m.w, "it sends what cannot be read: %v", err)
+		} else {
+			m.sent.From, m.sent.To = m.w.id, to
+			m.v.sends(m.w, &m.sent)
+		}
+	}
+	m.Host.Send(to, class, head, body)
+}
+
+func (m *member) Save(s raft.Save) bool {
+	m.v.saves(m.w, &s)
+	return m.Host.Save(s)
+}
