@@ -60,5 +60,6 @@
 //	save.go      persistence, and the messages that wait for it
 //	log.go       the log: encoded entries in segments
 //	entries.go   the encoded form of entries
+//	inspect.go   what checkers and explorers may see of a node
 //	time.go      Time
 package raft
