@@ -41,7 +41,9 @@ func (u *catchUp) observeLeader(now raft.Time, e *raft.Event) {
 			u.result.ProbeRounds++
 		}
 		if e.Count > 0 {
-			setOnce(&u.found, now) // entries follow only a place that is known to agree
+			if !e.Probe {
+				setOnce(&u.found, now) // entries follow only a place that is known to agree, but in other engines' probes
+			}
 			if first := e.Index + 1 - uint64(e.Count); first <= u.high {
 				twice := min(u.high, e.Index) - first + 1
 				u.result.TwiceBytes += uint64(e.Bytes) * twice / uint64(e.Count)

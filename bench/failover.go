@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -14,6 +15,7 @@ var failover = Scenario{
 	Name:     "failover",
 	Doc:      "the leader crashes under load: how long until there is another, and until it commits?",
 	Prepare:  func(*Settings, *cluster.Config) error { return nil },
+	Needs:    func(*Settings) engines.Use { return engines.Use{Elections: true, Crashes: true} },
 	Estimate: func(s *Settings) time.Duration { return s.Warmup + 3*s.ElectionTimeout },
 	Run: func(ctx context.Context, t *Trial) error {
 		old, err := t.Elect(ctx, 1)

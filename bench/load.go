@@ -21,6 +21,7 @@ type Load struct {
 	ledger  *ledger
 	watch   *watch
 	payload int
+	bare    bool // counts, and records nothing
 
 	mu       sync.Mutex
 	leader   raft.ID
@@ -81,7 +82,7 @@ type client struct {
 const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
-	return &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, leader: cluster.Leader(t.Cluster)}
+	return &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, bare: t.Unmeasured, leader: cluster.Leader(t.Cluster)}
 }
 
 func (l *Load) newClient(loop bool) *client {
@@ -233,7 +234,9 @@ func (cl *client) done(p *cluster.Proposal) {
 		l.leader = 0 // it crashed
 	}
 	if p.Outcome == cluster.Committed {
-		l.told.set(numberOf(p.Data))
+		if !l.bare {
+			l.told.set(numberOf(p.Data))
+		}
 		l.last = now
 	}
 	count(&l.counts, p.Outcome)
@@ -243,7 +246,9 @@ func (cl *client) done(p *cluster.Proposal) {
 		}
 		if w.holds(p.Due) {
 			count(&w.counts, p.Outcome)
-			l.record(w, p)
+			if !l.bare {
+				l.record(w, p)
+			}
 		}
 	}
 	if !cl.loop {

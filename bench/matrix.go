@@ -7,22 +7,26 @@ package bench
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
+	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
 
 // Matrix is what to run: the product of its axes, with settings that are the same in every cell.
 type Matrix struct {
-	Strategies []raft.Strategy
+	Engines    []engines.Engine // none: this project's own core
+	Strategies []raft.Strategy  // for engines that are timed by one
 	Transports []string
 	Scenarios  []string
 	Nodes      []int
 	Payloads   []int     // bytes
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
+	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
 
 	// Common holds what does not vary; the fields that an axis sets are ignored.
 	Common Settings
@@ -40,6 +44,8 @@ type Planned struct {
 	Settings Settings
 	scenario Scenario
 	Estimate time.Duration // of one trial
+	// Refused says why the cell's engine cannot run it; "" if it can. Such a cell is listed, and not run.
+	Refused string
 }
 
 // Plan returns the cells of the matrix. Errors are about a setting, one line each.
@@ -60,21 +66,35 @@ func (m *Matrix) Plan() ([]Planned, error) {
 			for _, nodes := range m.Nodes {
 				for _, payload := range m.Payloads {
 					for _, load := range m.loads(scenario) {
-						for _, strategy := range m.Strategies {
-							s := m.Common
-							s.Strategy, s.Transport, s.Nodes, s.PayloadBytes = strategy, transport, nodes, payload
-							s.Clients, s.PerSecond = load.clients, load.perSecond
-							if s.Timeout == 0 {
-								s.Timeout = defaultTimeout
-							}
-							p, err := m.planned(scenario, s, len(plan))
-							if err != nil {
-								return nil, err
-							}
-							plan = append(plan, p)
+						s := m.Common
+						s.Transport, s.Nodes, s.PayloadBytes = transport, nodes, payload
+						s.Clients, s.PerSecond = load.clients, load.perSecond
+						if s.Timeout == 0 {
+							s.Timeout = defaultTimeout
+						}
+						var err error
+						if plan, err = m.planEngines(plan, scenario, s); err != nil {
+							return nil, err
 						}
 					}
 				}
+			}
+		}
+	}
+	return plan, nil
+}
+
+// planEngines adds the cells that differ in who runs the group, and in how.
+func (m *Matrix) planEngines(plan []Planned, scenario Scenario, s Settings) ([]Planned, error) {
+	for _, measured := range m.measures(scenario) {
+		for _, engine := range m.engines() {
+			for _, strategy := range m.strategiesOf(&engine) {
+				s.Engine, s.Strategy, s.Unmeasured = engine, strategy, !measured
+				p, err := m.planned(scenario, s, len(plan))
+				if err != nil {
+					return nil, err
+				}
+				plan = append(plan, p)
 			}
 		}
 	}
@@ -85,7 +105,10 @@ func (m *Matrix) Plan() ([]Planned, error) {
 func (m *Matrix) cells() (n int) {
 	for _, name := range m.Scenarios {
 		scenario, _ := FindScenario(name)
-		n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.Strategies)
+		for _, engine := range m.engines() {
+			n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.measures(scenario)) *
+				len(m.strategiesOf(&engine))
+		}
 	}
 	return n
 }
@@ -101,10 +124,27 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	}
 	estimate := scenario.Estimate(&s) + s.beatPerCommit() + s.beatPerSend()/2 + overhead
 	s.Timeout = max(s.Timeout, 10*estimate)
-	cell := results.Cell{ID: id, Engine: "raftbench", Strategy: m.Name(s.Strategy), Choices: m.Choices(s.Strategy),
+	cell := results.Cell{ID: id, Engine: s.Engine.Name, Strategy: OwnWay,
 		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
 		Clients: s.Clients, RatePerSec: s.PerSecond, Params: s.Params}
-	return Planned{Cell: cell, Settings: s, scenario: scenario, Estimate: estimate}, nil
+	if s.Engine.Strategies {
+		cell.Strategy, cell.Choices = m.Name(s.Strategy), m.Choices(s.Strategy)
+	}
+	if len(m.Measure) > 0 && scenario.Name == steady.Name {
+		cell.Params = maps.Clone(s.Params)
+		if cell.Params == nil {
+			cell.Params = map[string]string{}
+		}
+		cell.Params[measureParam] = measureOn
+		if s.Unmeasured {
+			cell.Params[measureParam] = measureOff
+		}
+	}
+	p := Planned{Cell: cell, Settings: s, scenario: scenario, Estimate: estimate}
+	if p.Refused = s.Engine.CanUse(m.use(scenario, &s, &group)); p.Refused != "" {
+		p.Estimate = 0
+	}
+	return p, nil
 }
 
 // own returns the parameters that this scenario has, with their defaults.

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -17,6 +18,7 @@ type Run struct {
 	Seed    uint64
 	Virtual bool // the cluster's time is not the wall clock's
 	Open    Opener
+	OpenOwn OwnOpener // for engines that open groups by themselves; nil if there are none
 	// Starting, if not nil, is told before each trial: which of how many it is.
 	Starting func(position, total int, p *Planned, repeat int)
 	// Done gets each result. Its error ends the run.
@@ -33,7 +35,9 @@ func (r *Run) order() []position {
 	var list []position
 	for repeat := range r.Repeat {
 		for _, cell := range random.Perm(len(r.Plan)) {
-			list = append(list, position{cell, repeat})
+			if r.Plan[cell].Refused == "" {
+				list = append(list, position{cell, repeat})
+			}
 		}
 	}
 	return list
@@ -51,6 +55,13 @@ func (r *Run) Estimate() time.Duration {
 // Do runs all trials. A trial that fails is recorded, and the others go on. The error is the context's or Done's.
 func (r *Run) Do(ctx context.Context) error {
 	order := r.order()
+	for _, p := range r.Plan {
+		if p.Refused != "" {
+			if err := r.Done(results.Trial{Cell: p.Cell.ID, Status: results.NotApplicable, Reason: p.Refused}); err != nil {
+				return err
+			}
+		}
+	}
 	for i, at := range order {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -81,7 +92,13 @@ func (r *Run) trial(ctx context.Context, p *Planned, at position) (result result
 			result = results.Trial{Status: results.Invalid, Reason: fmt.Sprintf("broken invariant: %v", broken)}
 		}
 	}()
-	return runTrial(ctx, p, seedOf(r.Seed, at), r.Virtual, r.Open)
+	open := r.Open
+	if own := &p.Settings.Engine; own.Open != nil {
+		open = func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+			return r.OpenOwn(own, transport, cfg)
+		}
+	}
+	return runTrial(ctx, p, seedOf(r.Seed, at), r.Virtual, open)
 }
 
 // seedOf gives every trial a seed of its own, the same in every run with the same seed.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/engines"
 )
 
 // Scenario is something that happens to a group, and what is measured of it. It sees the group only through
@@ -20,6 +21,8 @@ type Scenario struct {
 	// Prepare checks the cell's parameters and may shape the group: its size, its given logs. It must not start
 	// anything, and is called to plan as well as to run. Errors are about the parameters.
 	Prepare func(s *Settings, group *cluster.Config) error
+	// Needs says what the scenario asks of an engine beside steady work; nil for nothing. Given logs need not be said.
+	Needs func(s *Settings) engines.Use
 	// Estimate says how long a trial takes, roughly, for the plan.
 	Estimate func(s *Settings) time.Duration
 	// Run plays the scenario on a group that is up. It starts the first election itself, by Trial.Elect.

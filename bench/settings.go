@@ -4,11 +4,13 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 )
 
 // Settings is everything that one trial is run with.
 type Settings struct {
+	Engine    engines.Engine
 	Strategy  raft.Strategy
 	Transport string
 	Nodes     int
@@ -29,6 +31,9 @@ type Settings struct {
 	MaxAppendBytes  int           // of entries in one AppendEntries
 	Retain          uint64        // entries kept although all replicas have applied them
 	Timeout         time.Duration // for anything that a trial waits for
+	// Unmeasured leaves out what the harness does for a measured trial beside counting answers: the observer with its
+	// events, stages and ledger, and the histograms. What is left of a trial is its throughput.
+	Unmeasured bool
 	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and timeouts.
 	RoundTrip time.Duration
 	Params    map[string]string
@@ -36,11 +41,15 @@ type Settings struct {
 
 // group returns the configuration of the trial's replicas.
 func (s *Settings) group(seed uint64) cluster.Config {
-	return cluster.Config{
+	group := cluster.Config{
 		Replicas: s.Nodes, Strategy: s.Strategy, Heartbeat: s.Heartbeat, ElectionTimeout: s.ElectionTimeout,
 		PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, NoOp: s.NoOp, Seed: seed,
 		MaxAppendBytes: s.MaxAppendBytes, Retain: s.retained(),
 	}
+	if s.Engine.Configure != nil {
+		s.Engine.Configure(&group)
+	}
+	return group
 }
 
 // maxRetainBytes bounds the memory for entries that are kept although every replica has applied them.

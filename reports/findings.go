@@ -240,7 +240,7 @@ func (s *Summary) costFinding(scenario string, cells []*Cell) []string {
 // missing says how many cells have no figures.
 func (s *Summary) missing() string {
 	var parts []string
-	for _, status := range []results.Status{results.Invalid, results.Failed, results.Inconclusive, results.Interrupted, NotRun} {
+	for _, status := range []results.Status{results.Invalid, results.Failed, results.Inconclusive, results.Interrupted, results.NotApplicable, NotRun} {
 		if n := s.Count(status); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, statusWord(status)))
 		}
@@ -259,7 +259,12 @@ func count(n uint64, noun string) string {
 }
 
 // statusWord is how a status reads in a table.
-func statusWord(s results.Status) string { return strings.ToUpper(string(s)) }
+func statusWord(s results.Status) string {
+	if s == results.NotApplicable {
+		return notMeasured
+	}
+	return strings.ToUpper(string(s))
+}
 
 // stageWords names a stage and the choice that makes it long.
 func stageWords(stage string, choices map[string]string) string {

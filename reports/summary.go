@@ -137,7 +137,7 @@ func summarizeCell(of results.Cell, trials []results.Trial, planned int) Cell {
 // judge returns the status of a cell and, unless it is OK, the reason.
 func judge(trials []results.Trial) (results.Status, string) {
 	worst, reason, bad, ok, seen := results.OK, "", 0, 0, map[int]bool{}
-	rank := []results.Status{results.OK, results.Interrupted, results.Inconclusive, results.Failed, results.Invalid}
+	rank := []results.Status{results.OK, results.NotApplicable, results.Interrupted, results.Inconclusive, results.Failed, results.Invalid}
 	for _, t := range trials {
 		status, why := t.Status, t.Reason
 		if err := t.Check(); err != nil {

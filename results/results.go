@@ -52,6 +52,8 @@ const (
 	Failed       Status = "error"        // it could not be run to its end
 	Interrupted  Status = "interrupted"  // the user stopped it: its numbers are partial and are not reported
 	Inconclusive Status = "inconclusive" // it ran, but a check on it did not finish
+	// NotApplicable: the cell's engine cannot do what the cell asks for. It was not run.
+	NotApplicable Status = "n/a"
 )
 
 // Counts is where every proposal of a trial went: Proposed = Committed + Failed + Unknown.

@@ -24,6 +24,7 @@ func listCommand() *cli.Command {
 		{"strategies", "the named strategies, with their five choices", listStrategies},
 		{"backups", "how a leader may search for the place where logs agree", listBackups},
 		{"gates", "what may decide how long work waits", listGates},
+		{"engines", "what runs a group: this project's own core, others', and a floor", listEngines},
 		{"transports", "how messages travel", listTransports},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
 		{"formats", "what a report can be written as", listFormats},

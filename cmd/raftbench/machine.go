@@ -39,7 +39,8 @@ func machine() map[string]string {
 }
 
 // measuredLibraries are those whose code runs while something is measured.
-var measuredLibraries = []string{"github.com/quic-go/quic-go", "github.com/HdrHistogram/hdrhistogram-go", "github.com/cespare/xxhash/v2"}
+var measuredLibraries = []string{"github.com/quic-go/quic-go", "github.com/HdrHistogram/hdrhistogram-go", "github.com/cespare/xxhash/v2",
+	"go.etcd.io/raft/v3", "github.com/hashicorp/raft"}
 
 // versions names this build, and the libraries in the measured path.
 func versions() map[string]string {

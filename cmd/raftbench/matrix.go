@@ -36,6 +36,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "axes", Name: "commit", Usage: "Commit gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "announce", Usage: "Announce gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "apply", Usage: "Apply gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: "engine", Value: "raftbench", Usage: "who runs the group: " + strings.Join(engineNames(), ", ")},
 		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "how messages travel: see raftbench list transports"},
 		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "what happens: see raftbench list scenarios"},
 		&cli.StringFlag{Category: "axes", Name: "nodes", Value: "3", Usage: "replicas in a group, odd"},
@@ -74,6 +75,7 @@ func matrixCommand() *cli.Command {
 			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
 		}
 	}
+	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off or both: off leaves out stamps, histograms, events and ledger, to show what they cost"})
 	return &cli.Command{
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",
@@ -91,6 +93,7 @@ Examples:
 		Action: runMatrix,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "baseline": strategyNames, "transport": transportNames, "scenario": scenarioNames,
+			"engine": engineNames,
 			"backup": backupNames, "format": formatNames,
 		}),
 	}
@@ -136,7 +139,7 @@ func runMatrix(c *cli.Context) error {
 	if !c.IsSet("seed") {
 		seed = uint64(rand.Uint32())
 	}
-	run := bench.Run{Plan: plan, Repeat: m.Repeat, Seed: seed, Open: openLive(c.Int("port"))}
+	run := bench.Run{Plan: plan, Repeat: m.Repeat, Seed: seed, Open: openLive(c.Int("port")), OpenOwn: openOwn(c.Int("port"))}
 	estimate := run.Estimate().Round(time.Second)
 	if c.Bool("dry-run") {
 		return printPlan(c, &run, estimate)
@@ -183,6 +186,14 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	m := &bench.Matrix{Repeat: c.Int("repeat"), Name: strategies.String, Choices: strategies.Choices}
 	var err error
 	if m.Strategies, err = strategiesOf(c); err != nil {
+		return nil, err
+	}
+	if c.IsSet("measure") {
+		if err := into(c, "measure", onOff, &m.Measure); err != nil {
+			return nil, err
+		}
+	}
+	if m.Engines, err = enginesOf(c); err != nil {
 		return nil, err
 	}
 	lists := []error{
@@ -392,6 +403,9 @@ func shellQuote(text string) string {
 func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration) error {
 	var rows [][]string
 	for _, p := range run.Plan {
+		if p.Refused != "" {
+			continue
+		}
 		load := fmt.Sprintf("%d clients", p.Cell.Clients)
 		if p.Cell.RatePerSec > 0 {
 			load = fmt.Sprintf("%.0f/s", p.Cell.RatePerSec)

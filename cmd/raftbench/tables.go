@@ -1,9 +1,17 @@
 package main
 
 import (
+	"slices"
+
+	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/live"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/engines/etcd"
+	"github.com/raftbench/raftbench/engines/floor"
+	"github.com/raftbench/raftbench/engines/hashicorp"
+	"github.com/raftbench/raftbench/engines/raftbench"
 	"github.com/raftbench/raftbench/transports"
 	"github.com/raftbench/raftbench/transports/mem"
 	"github.com/raftbench/raftbench/transports/quic"
@@ -17,6 +25,23 @@ var transportKinds = []transports.Kind{
 	quic.PerClass(),
 	quic.SingleStream(),
 	mem.Kind(),
+}
+
+// engineTable is the table of all engines: a new one is a folder and a line here.
+var engineTable = []engines.Engine{
+	raftbench.Engine(),
+	etcd.Engine(),
+	hashicorp.Engine(),
+	hashicorp.Large(),
+	floor.Engine(),
+}
+
+func engineNames() []string {
+	var names []string
+	for _, e := range engineTable {
+		names = append(names, e.Name)
+	}
+	return names
 }
 
 func transportNames() []string {
@@ -36,19 +61,30 @@ func transportsOn(clock string) []string {
 }
 
 // openLive makes a live group over a transport, on ports from port on; any free ones if it is 0.
-func openLive(port int) func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+func openLive(port int) bench.Opener {
 	return func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
-		c := live.Config{Config: cfg}
-		for _, k := range transportKinds {
-			if k.Name == transport {
-				c.Transport = k
-			}
-		}
-		if port != 0 {
-			for i := range cfg.Replicas {
-				c.Ports = append(c.Ports, port+i)
-			}
-		}
-		return live.New(c)
+		return live.New(live.Config{Config: cfg, Transport: transportKind(transport), Ports: portsFrom(port, cfg.Replicas)})
 	}
+}
+
+// openOwn does so for engines that open groups by themselves.
+func openOwn(port int) bench.OwnOpener {
+	return func(e *engines.Engine, transport string, cfg cluster.Config) (cluster.Cluster, error) {
+		return e.Open(engines.Place{Transport: transportKind(transport), Ports: portsFrom(port, cfg.Replicas)}, cfg)
+	}
+}
+
+// transportKind returns the transport of a name that is in the table.
+func transportKind(name string) transports.Kind {
+	i := slices.IndexFunc(transportKinds, func(k transports.Kind) bool { return k.Name == name })
+	return transportKinds[i]
+}
+
+func portsFrom(port, n int) (ports []int) {
+	if port != 0 {
+		for i := range n {
+			ports = append(ports, port+i)
+		}
+	}
+	return ports
 }
