@@ -37,12 +37,11 @@ type replica struct {
 	busy   bool
 	sends  int // messages since the last settling began
 
-	settlings    uint64 // rounds of settling, to tell writes to a connection apart
-	status       cluster.Status
-	past         cluster.Counters // of earlier lives
-	dropped      uint64
-	writes       uint64
-	resumeTimers bool // a timer fired while it was paused
+	settlings uint64 // rounds of settling, to tell writes to a connection apart
+	status    cluster.Status
+	past      cluster.Counters // of earlier lives
+	dropped   uint64
+	writes    uint64
 }
 
 // input is something that happens to a member.
@@ -89,7 +88,7 @@ func (r *replica) crash() {
 		}
 	}
 	r.inbox = r.inbox[:0]
-	r.paused, r.busy, r.woken, r.campaign, r.unsettled, r.resumeTimers = false, false, false, false, false, false
+	r.paused, r.busy, r.woken, r.campaign, r.unsettled = false, false, false, false, false
 	r.disk.crash()
 	r.c.net.disconnectAll(r.at)
 	core.Abandon()
@@ -177,10 +176,6 @@ func (r *replica) happen(e event) bool {
 // timer fires the member's timers, unless its deadline has moved on meanwhile.
 func (r *replica) timer() bool {
 	r.armed = 0
-	if r.paused {
-		r.resumeTimers = true
-		return false
-	}
 	if r.core.Deadline() > r.Now() {
 		r.arm()
 		return false
@@ -213,10 +208,6 @@ func (r *replica) put(in input) bool {
 func (r *replica) goOn() {
 	if r.paused || r.busy {
 		return
-	}
-	if r.resumeTimers {
-		r.resumeTimers = false
-		r.inbox = append(r.inbox, input{kind: EventTimer})
 	}
 	if r.c.cfg.CPUPerMessage > 0 {
 		r.begin()
