@@ -33,14 +33,19 @@ type group struct {
 	warnings []string
 }
 
-// failure ends a test that failed.
-type failure struct{ text string }
+// failure ends a test that failed: by a limit, or because of something that may never happen, however slow a machine is.
+type failure struct {
+	text   string
+	unsafe bool
+}
+
+func (f failure) Error() string { return f.text }
 
 // broken ends a test that could not be played: the system, or the user who interrupts.
 type broken struct{ error }
 
 func (g *group) fail(format string, args ...any) {
-	panic(failure{fmt.Sprintf(format, args...)})
+	panic(failure{text: fmt.Sprintf(format, args...)})
 }
 
 // warn notes something that is odd, but allowed.
@@ -51,7 +56,7 @@ func (g *group) warn(format string, args ...any) {
 // must ends the test if something that may never happen has happened.
 func (g *group) must(err error) {
 	if err != nil {
-		g.fail("%v", err)
+		panic(failure{text: err.Error(), unsafe: true})
 	}
 }
 

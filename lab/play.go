@@ -31,7 +31,8 @@ type Settings struct {
 const LabElectionTimeout = 300 * time.Millisecond
 
 // Play plays one test. What became of it is told in the result: OK if it passed; Invalid if it failed, with the figure
-// and the limit in the Reason; Failed if it could not be played; Interrupted.
+// and the limit in the Reason; Failed if it could not be played; Interrupted; and Inconclusive if it broke a limit while
+// the machine was so late that followers may have taken a live leader for dead.
 func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	g := &group{
 		ctx: ctx, n: t.Replicas, meter: &Meter{}, watch: newWatch(t.Replicas),
@@ -55,17 +56,22 @@ func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 		g.warnings = append(g.warnings, w.Warnings()...)
 	}
 	closing := c.Close()
-	if err == nil {
-		err = g.watch.check() // what came to light at the very end
+	if unsafe := g.watch.check(); unsafe != nil { // perhaps it came to light at the very end
+		err = failure{text: unsafe.Error(), unsafe: true}
 	}
 
 	result = results.Trial{Status: results.OK, Lab: g.lab, Measured: g.lab.Total, Warnings: g.warnings}
 	var stopped broken
+	var failed failure
+	slack := s.ElectionTimeout - s.Heartbeat
 	switch {
 	case errors.As(err, &stopped) && ctx.Err() != nil:
 		result.Status, result.Reason = results.Interrupted, "interrupted"
 	case errors.As(err, &stopped):
 		result.Status, result.Reason = results.Failed, err.Error()
+	case errors.As(err, &failed) && !failed.unsafe && g.lab.LateMax >= slack:
+		result.Status, result.Reason = results.Inconclusive, fmt.Sprintf("%s: the machine was late by %v, and heartbeats may be by %v; then: %v: use fewer --jobs",
+			t.Name, g.lab.LateMax.Round(time.Millisecond), slack, err)
 	case err != nil:
 		result.Status, result.Reason = results.Invalid, fmt.Sprintf("%s: %v", t.Name, err)
 	case closing != nil:
@@ -86,7 +92,7 @@ func (g *group) play(t Test) (err error) {
 		switch cause := recover().(type) {
 		case nil:
 		case failure:
-			err = errors.New(cause.text)
+			err = cause
 		case broken:
 			err = cause
 		default:

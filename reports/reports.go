@@ -23,8 +23,18 @@ type Format struct {
 
 // Formats lists every format. A new report is a file of its own and one line here.
 var Formats = []Format{
-	{"table", "the main table and the findings, for a terminal", WriteTable},
-	{"markdown", "everything: findings, comparisons, stages, costs, how to run it again", WriteMarkdown},
-	{"csv", "a row a cell, plain numbers with the unit in the column's name", WriteCSV},
-	{"json", "header, cells as in csv, findings and warnings", WriteJSON},
+	{"table", "the main table and the findings, for a terminal", byJob(WriteTable, WriteLabTable)},
+	{"markdown", "everything: findings, comparisons, stages, costs, how to run it again", byJob(WriteMarkdown, WriteLabMarkdown)},
+	{"csv", "a row a cell, plain numbers with the unit in the column's name", byJob(WriteCSV, WriteLabCSV)},
+	{"json", "header, cells as in csv, findings and warnings", byJob(WriteJSON, WriteLabJSON)},
+}
+
+// byJob writes a run of the MIT lab's tests in its own way, and every other run as cells of a matrix.
+func byJob(matrix, lab func(io.Writer, *results.Run) error) func(io.Writer, *results.Run) error {
+	return func(w io.Writer, run *results.Run) error {
+		if run.Header.Job == results.JobLab {
+			return lab(w, run)
+		}
+		return matrix(w, run)
+	}
 }

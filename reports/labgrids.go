@@ -1,0 +1,417 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// labFigure is a figure that every test has.
+type labFigure struct {
+	name  string
+	value func(*results.Lab) (float64, bool)
+	show  func(float64) string
+	sum   bool                       // it can be added over tests
+	known func(labReference) float64 // on the references; nil if they lack it
+}
+
+var labFigures = []labFigure{
+	{"seconds", func(l *results.Lab) (float64, bool) { return l.Total.Seconds(), true }, oneDecimal, true,
+		func(r labReference) float64 { return r.seconds }},
+	{"RPCs", func(l *results.Lab) (float64, bool) { return float64(l.RPCs), true }, number, true,
+		func(r labReference) float64 { return float64(r.rpcs) }},
+	{"kilobytes", func(l *results.Lab) (float64, bool) { return float64(l.Bytes()) / 1000, true }, number, true,
+		func(r labReference) float64 { return float64(r.bytes) / 1000 }},
+	{"rejections", func(l *results.Lab) (float64, bool) { return float64(l.Rejections), true }, number, true, nil},
+	{"commits", func(l *results.Lab) (float64, bool) { return float64(l.Committed), true }, number, true,
+		func(r labReference) float64 { return float64(r.commits) }},
+	{"milliseconds per agreement", agreementMs, number, false, nil},
+}
+
+func oneDecimal(v float64) string { return fmt.Sprintf("%.1f", v) }
+
+// agreementMs is the median time of an agreement: searches after a rejoin are few and long.
+func agreementMs(l *results.Lab) (float64, bool) {
+	if l.Agreement == nil || l.Agreement.Count() == 0 {
+		return 0, false
+	}
+	return float64(l.Agreement.Quantile(0.5)) / 1e6, true
+}
+
+// of returns a figure of a cell, the median over its trials.
+func (f *labFigure) of(c *labCell) (string, bool) {
+	var values []float64
+	for _, l := range c.passed {
+		if v, ok := f.value(l); ok {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return "", false
+	}
+	return f.show(rangeOf(values).Median), true
+}
+
+// testGrid has tests down and strategies across, for one figure in one place.
+func (r *labReport) testGrid(p labPlace, f *labFigure) grid {
+	g := grid{head: []string{f.name}, right: []bool{false}}
+	column := func(head string) { g.head, g.right = append(g.head, head), append(g.right, true) }
+	for _, s := range r.strategies {
+		column(clean(s))
+	}
+	references := f.known != nil && r.refersTo()
+	if references {
+		column("course page")
+		column("eager elsewhere")
+	}
+	for _, test := range r.tests {
+		row := []string{clean(test)}
+		for _, s := range r.strategies {
+			row = append(row, r.show(r.cell(p, s, test), f))
+		}
+		if references {
+			for _, of := range []map[string]labReference{coursePage, eagerElsewhere} {
+				text := ""
+				if known, ok := of[test]; ok {
+					text = f.show(f.known(known))
+				}
+				row = append(row, text)
+			}
+		}
+		g.rows = append(g.rows, row)
+	}
+	if f.sum {
+		g.rows = append(g.rows, make([]string, len(g.head)))
+		g.rows = append(g.rows, r.totalRows(p, f, references)...)
+	}
+	return g
+}
+
+// refersTo reports whether any test is on the course's page.
+func (r *labReport) refersTo() bool {
+	for _, test := range r.tests {
+		if _, ok := coursePage[test]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// show writes a cell's figure, or why it has none.
+func (r *labReport) show(c *labCell, f *labFigure) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.failing == results.Invalid:
+		return fmt.Sprintf("FAIL %d/%d", len(c.failed), len(c.failed)+len(c.passed))
+	case len(c.failed) > 0:
+		return statusWord(c.failing)
+	case len(c.passed) == 0:
+		return "not run"
+	}
+	if text, ok := f.of(c); ok {
+		return text
+	}
+	return "-"
+}
+
+// totalRows are the sums over tests: of the course's eight, and of all.
+func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]string {
+	var rows [][]string
+	add := func(name string, tests []string, pick func(Range) float64, known ...string) {
+		row := []string{name}
+		for _, s := range r.strategies {
+			over := rangeOver(r.totals(p, s, tests), func(l *results.Lab) float64 { v, _ := f.value(l); return v })
+			if over.N == 0 {
+				row = append(row, "-")
+			} else {
+				row = append(row, f.show(pick(over)))
+			}
+		}
+		if references {
+			row = append(append(row, known...), make([]string, 2-len(known))...)
+		}
+		rows = append(rows, row)
+	}
+	median, least := func(o Range) float64 { return o.Median }, func(o Range) float64 { return o.Min }
+	page := r.pageTests()
+	if page != nil {
+		var known []string
+		if f.known != nil {
+			for _, of := range []map[string]labReference{coursePage, eagerElsewhere} {
+				sum := 0.0
+				for _, test := range page {
+					sum += f.known(of[test])
+				}
+				known = append(known, f.show(sum))
+			}
+		}
+		if !references {
+			known = nil
+		}
+		add("page's 8, median", page, median, known...)
+		if r.run.Header.Repeat > 1 {
+			add("page's 8, minimum", page, least, known...)
+		}
+	}
+	if len(page) != len(r.tests) {
+		add(fmt.Sprintf("all %d, median", len(r.tests)), r.tests, median)
+		if r.run.Header.Repeat > 1 && page == nil {
+			add(fmt.Sprintf("all %d, minimum", len(r.tests)), r.tests, least)
+		}
+	}
+	if page != nil && f.name == "seconds" {
+		rows = append(rows, make([]string, 1+len(r.strategies)+2))
+		rows = append(rows, r.claimRows()...)
+	}
+	return rows
+}
+
+// claimRows are the totals that others give for implementations of the same kind.
+func (r *labReport) claimRows() [][]string {
+	writeUp, before := []string{"a write-up claims"}, []string{"measured elsewhere"}
+	for _, s := range r.strategies {
+		claim, ok := claims[variant(r.choices[s])]
+		text, measured := "", ""
+		if ok {
+			text, measured = fmt.Sprintf("%.0f+", claim.writeUp), claim.fast
+			if r.choices[s]["backup"] == "linear" {
+				measured = claim.linear
+			}
+		}
+		writeUp, before = append(writeUp, text), append(before, measured)
+	}
+	return [][]string{append(writeUp, "", ""), append(before, "", "")}
+}
+
+// partsGrid says where the seconds of each strategy's total went, of the repeat with the median total.
+func (r *labReport) partsGrid(p labPlace) grid {
+	tests, _ := r.headline()
+	g := grid{
+		head:  []string{"strategy", "total s", "own sleeps and looks", "elections", "agreements", "stale leaders", "rest", "agreements made", "offers in vain", "stale waits"},
+		right: []bool{false, true, true, true, true, true, true, true, true, true},
+	}
+	for _, s := range r.strategies {
+		l := medianLab(r.totals(p, s, tests))
+		if l == nil {
+			g.rows = append(g.rows, append([]string{clean(s), "-"}, make([]string, 8)...))
+			continue
+		}
+		row := []string{clean(s)}
+		for _, d := range []time.Duration{l.Total, l.Own, l.Elections, l.Agreements, l.Stale, l.Rest} {
+			row = append(row, fmt.Sprintf("%.2f", d.Seconds()))
+		}
+		for _, n := range []uint64{l.Agreement.Count(), l.Vain, l.StaleWaits} {
+			row = append(row, number(float64(n)))
+		}
+		g.rows = append(g.rows, row)
+	}
+	return g
+}
+
+// lawTest is the test that the law of agreements is shown by.
+const lawTest = "Backup"
+
+// law is how the time of one test splits: what is constant, and its agreements at their usual length, and what some of
+// them took longer.
+type law struct {
+	total, constant, agreements, longer float64 // s
+	count                               uint64
+	usual                               float64 // ms, the median agreement
+}
+
+// lawOf returns the law of the test Backup for a strategy, of the trial with the median total.
+func (r *labReport) lawOf(p labPlace, strategy string) (law, bool) {
+	c := r.cell(p, strategy, lawTest)
+	if !r.whole(c) {
+		return law{}, false
+	}
+	l := medianLab(c.passed)
+	usual, ok := agreementMs(l)
+	if !ok {
+		return law{}, false
+	}
+	n := l.Agreement.Count()
+	w := law{total: l.Total.Seconds(), constant: (l.Total - l.Agreements).Seconds(), count: n, usual: usual}
+	w.agreements = float64(n) * usual / 1000
+	w.longer = w.total - w.constant - w.agreements
+	return w, true
+}
+
+// expected is what the law says of an agreement: so many heartbeat periods, or 0 for one look of the test.
+func expected(choices map[string]string) (periods int, words string, known bool) {
+	switch {
+	case choices["send"] == "ride" && choices["announce"] == "ride":
+		return 2, "2 periods", true
+	case choices["send"] == "now" && choices["announce"] == "ride":
+		return 1, "1 period", true
+	case choices["send"] == "now" && choices["announce"] == "now":
+		return 0, "one look", true
+	}
+	return 0, "", false
+}
+
+// lookMs is the span between two looks of a test, in ms.
+const lookMs = 20
+
+// holds reports whether an agreement takes what the law says: within one look.
+func (w law) holds(p labPlace, choices map[string]string) (ok, known bool) {
+	periods, _, known := expected(choices)
+	if !known {
+		return false, false
+	}
+	want := float64(periods) * p.heartbeat.Seconds() * 1000
+	if periods == 0 {
+		want = lookMs
+	}
+	return w.usual >= want-lookMs && w.usual <= want+lookMs, true
+}
+
+func (r *labReport) lawGrid() grid {
+	g := grid{head: []string{"strategy"}, right: []bool{false}}
+	if len(r.places) > 1 {
+		g.head, g.right = append([]string{"transport", "heartbeat"}, g.head...), append([]bool{false, true}, g.right...)
+	}
+	for _, head := range []string{lawTest + " s", "constant s", "agreements", "usual ms", "periods", "longer s", "the law says", "holds"} {
+		g.head, g.right = append(g.head, head), append(g.right, true)
+	}
+	for _, p := range r.places {
+		for _, s := range r.strategies {
+			w, ok := r.lawOf(p, s)
+			if !ok {
+				continue
+			}
+			var row []string
+			if len(r.places) > 1 {
+				row = []string{clean(p.transport), p.heartbeat.String()}
+			}
+			_, says, _ := expected(r.choices[s])
+			verdict := ""
+			if held, known := w.holds(p, r.choices[s]); known {
+				verdict = map[bool]string{true: "yes", false: "no"}[held]
+			}
+			row = append(row, clean(s), oneDecimal(w.total), oneDecimal(w.constant), number(float64(w.count)), number(w.usual),
+				fmt.Sprintf("%.2f", w.usual/1000/p.heartbeat.Seconds()), oneDecimal(w.longer), says, verdict)
+			g.rows = append(g.rows, row)
+		}
+	}
+	return g
+}
+
+// line is a straight line through points, by least squares.
+type line struct{ slope, intercept float64 }
+
+func fit(x, y []float64) (line, bool) {
+	n := float64(len(x))
+	var sx, sy, sxx, sxy float64
+	for i := range x {
+		sx, sy, sxx, sxy = sx+x[i], sy+y[i], sxx+x[i]*x[i], sxy+x[i]*y[i]
+	}
+	d := n*sxx - sx*sx
+	if d == 0 {
+		return line{}, false
+	}
+	slope := (n*sxy - sx*sy) / d
+	return line{slope, (sy - slope*sx) / n}, true
+}
+
+// heartbeats returns those that were run over a transport.
+func (r *labReport) heartbeats(transport string) []labPlace {
+	var list []labPlace
+	for _, p := range r.places {
+		if p.transport == transport {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func (r *labReport) transports() []string {
+	var list []string
+	for _, p := range r.places {
+		list = addNew(list, p.transport)
+	}
+	return list
+}
+
+// sweep fits a strategy's totals against the heartbeat's period, over all trials, without the waits for stale leaders,
+// which come in steps of two seconds.
+func (r *labReport) sweep(transport, strategy string, tests []string) (line, bool) {
+	var x, y []float64
+	for _, p := range r.heartbeats(transport) {
+		for _, l := range r.totals(p, strategy, tests) {
+			x, y = append(x, p.heartbeat.Seconds()), append(y, (l.Total-l.Stale).Seconds())
+		}
+	}
+	return fit(x, y)
+}
+
+// sweepGrid shows totals against the period, for one transport.
+func (r *labReport) sweepGrid(transport string) grid {
+	tests, _ := r.headline()
+	g := grid{head: []string{"strategy"}, right: []bool{false}}
+	places := r.heartbeats(transport)
+	for _, p := range places {
+		g.head, g.right = append(g.head, "total s at "+p.heartbeat.String()), append(g.right, true)
+	}
+	for _, head := range []string{"slope periods", "intercept s", lawTest + " slope"} {
+		g.head, g.right = append(g.head, head), append(g.right, true)
+	}
+	for _, s := range r.strategies {
+		row := []string{clean(s)}
+		for _, p := range places {
+			if over := rangeOver(r.totals(p, s, tests), seconds); over.N > 0 {
+				row = append(row, oneDecimal(over.Median))
+			} else {
+				row = append(row, "-")
+			}
+		}
+		if l, ok := r.sweep(transport, s, tests); ok {
+			row = append(row, oneDecimal(l.slope), oneDecimal(l.intercept))
+		} else {
+			row = append(row, "-", "-")
+		}
+		if l, ok := r.sweep(transport, s, []string{lawTest}); ok {
+			row = append(row, oneDecimal(l.slope))
+		} else {
+			row = append(row, "-")
+		}
+		g.rows = append(g.rows, row)
+	}
+	return g
+}
+
+// placeName says what a table is of, where there are several.
+func (r *labReport) placeName(p labPlace) string {
+	return fmt.Sprintf("%s, heartbeat %v", clean(p.transport), p.heartbeat)
+}
+
+// failures lists the tests that did not pass, with figure and limit.
+func (r *labReport) failures() []string {
+	var lines []string
+	for _, c := range r.order {
+		if len(c.failed) == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%s %s over %s, heartbeat %v", c.Scenario, c.Strategy, c.Transport, c.place.heartbeat)
+		word := "FAIL"
+		if c.failing != results.Invalid {
+			word = statusWord(c.failing)
+		}
+		reasons := map[string]int{}
+		var distinct []string
+		for _, reason := range c.failed {
+			reason = strings.TrimPrefix(reason, c.Scenario+": ")
+			if reasons[reason]++; reasons[reason] == 1 {
+				distinct = append(distinct, reason)
+			}
+		}
+		if len(distinct) > 2 {
+			distinct = append(distinct[:2], fmt.Sprintf("and %d more", len(distinct)-2))
+		}
+		lines = append(lines, clean(fmt.Sprintf("%s %d of %d: %s: %s", word, len(c.failed), len(c.failed)+len(c.passed), text, strings.Join(distinct, "; "))))
+	}
+	return lines
+}
