@@ -335,9 +335,9 @@ func (r *reader) trial(t Trial, number int) error {
 	}
 	r.seen[key] = number
 	switch t.Status {
-	case OK, Invalid, Failed, Interrupted, Inconclusive:
+	case OK, Invalid, Failed, Interrupted, Inconclusive, NotApplicable:
 	default:
-		return fmt.Errorf("%w: status %.40q: allowed are %s, %s, %s, %s and %s", ErrDamaged, t.Status, OK, Invalid, Failed, Interrupted, Inconclusive)
+		return fmt.Errorf("%w: status %.40q: allowed are %s, %s, %s, %s, %s and %s", ErrDamaged, t.Status, OK, Invalid, Failed, Interrupted, Inconclusive, NotApplicable)
 	}
 	r.run.Trials = append(r.run.Trials, t)
 	return nil
