@@ -13,6 +13,7 @@ const longAgo raft.Time = math.MinInt64 / 2
 // turn is what a replica has been brought since it last settled.
 type turn struct {
 	tick, reachable bool
+	others          bool // anything but messages
 	messages        int
 	last            input // the message that is being handled, or was handled last
 	answered        bool  // a reply to it has been sent
@@ -91,13 +92,13 @@ func (v *Invariants) timer(w *watched, now raft.Time) {
 // settled ends a turn. Every request is answered, if only with the present term: a replica left behind learns from that.
 func (v *Invariants) settled(w *watched) {
 	t := &w.turn
-	if v.err == nil && w.node != nil && t.messages == 1 && !t.answered && w.node.Queues().Held == 0 {
+	if v.err == nil && w.node != nil && t.messages == 1 && !t.others && !t.answered && w.node.Queues().Held == 0 {
 		switch m, was := &t.last.message, &t.last.before; {
 		case m.Type == raft.RequestVote, m.Type == raft.AppendEntries && !(was.Role == raft.Leader && m.Term == was.Term):
 			v.fail(Live, w, "a %v of %d in term %d is not answered; its own term is %d", m.Type, m.From, m.Term, w.was.Term)
 		}
 	}
-	t.tick, t.reachable, t.messages = false, false, 0
+	t.tick, t.reachable, t.others, t.messages = false, false, false, 0
 	for i := range w.searches {
 		w.searches[i].fresh = 0
 	}
@@ -162,13 +163,13 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 }
 
 func (v *Invariants) asksVote(w *watched, m *raft.Message, d raft.Saved) {
+	if m.PreVote {
+		return // a poll promises nothing; one that waited for the disk may be out of date
+	}
 	s := w.node.Status()
-	if end := (logEnd{s.Last, w.node.Log().LastTerm()}); s.Role != raft.Leader && (m.LastLogIndex != end.index || m.LastLogTerm != end.term) {
+	if end := (logEnd{s.Last, w.node.Log().LastTerm()}); s.Role == raft.Candidate && s.Term == m.Term && (m.LastLogIndex != end.index || m.LastLogTerm != end.term) {
 		v.fail(LeaderCompleteness, w, "it asks for a vote with a log up to %d/%d, its log ends at %d/%d (index/term)",
 			m.LastLogIndex, m.LastLogTerm, end.index, end.term)
-	}
-	if m.PreVote {
-		return
 	}
 	t := v.term(m.Term)
 	if d.Term == m.Term && d.Vote != w.id {
@@ -252,7 +253,7 @@ func (v *Invariants) repliesEntries(w *watched, m *raft.Message) {
 // repliesHint: the hints of a rejection tell where the logs part, as long as it is answered at once.
 func (v *Invariants) repliesHint(w *watched, m *raft.Message) {
 	q := &w.turn.last.message
-	if w.turn.messages != 1 || q.Type != raft.AppendEntries || q.Seq != m.Seq || q.Term != m.Term || q.From != m.To {
+	if w.turn.messages != 1 || w.turn.others || q.Type != raft.AppendEntries || q.Seq != m.Seq || q.Term != m.Term || q.From != m.To {
 		return // answered later, or refused for its term
 	}
 	last, prev, first := uint64(len(w.log)), q.PrevLogIndex, w.was.First

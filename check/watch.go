@@ -78,23 +78,25 @@ func (m *member) Receive(now raft.Time, from raft.ID, frame []byte) error {
 }
 
 func (m *member) Saved(now raft.Time, seq uint64) {
+	m.w.turn.others = true
 	m.Replica.Saved(now, seq)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Tick(now raft.Time) {
-	m.w.turn.tick = true
+	m.w.turn.tick, m.w.turn.others = true, true
 	m.Replica.Tick(now)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Campaign(now raft.Time) {
+	m.w.turn.others = true
 	m.Replica.Campaign(now)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Reachable(now raft.Time, peer raft.ID) {
-	m.w.turn.reachable = true
+	m.w.turn.reachable, m.w.turn.others = true, true
 	m.Replica.Reachable(now, peer)
 	m.v.look(m.w, now)
 }
