@@ -130,6 +130,7 @@ privilege; 4 interrupted, what was measured is kept and reported; 5 something co
 				Action:      needsSubcommand,
 			},
 			explainCommand(),
+			checkCommand(),
 			reportCommand(),
 			listCommand(),
 			completionCommand(),

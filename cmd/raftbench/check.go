@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/raftbench/raftbench/check"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "look for broken rules under random faults, in virtual time",
+		Description: `Each seed decides on a group, a strategy, a network, disks, clocks, clients and a schedule of faults. The group
+runs in virtual time, and after every event all of Raft's invariants are looked at; at the end it must serve again, and
+what clients were told must be linearizable. A seed that breaks a rule is told with the command that repeats it, and
+with a schedule that is as short as could be found.
+
+Examples:
+  raftbench check                          two thousand seeds
+  raftbench check --seeds 20000 --seed 1000000    a night's work
+  raftbench check --duration 10m
+  raftbench check --seed 4711              one seed, with what it decides
+  raftbench check --exhaustive             all interleavings of a small group`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "seeds", Usage: "how many seeds, such as 2000 or 20k (default: 2000, or 1 with --seed)"},
+			&cli.Uint64Flag{Name: "seed", Usage: "the first seed (default: 1)"},
+			&cli.DurationFlag{Name: "duration", Usage: "stop after this long, whatever --seeds says"},
+			&cli.IntFlag{Name: "jobs", Value: runtime.NumCPU(), Usage: "seeds at a time"},
+			&cli.IntFlag{Name: "nodes", Usage: "replicas in every group, 1 to 15 (default: each seed draws it)"},
+			&cli.StringFlag{Name: "strategy", Usage: "the strategy of every group (default: each seed draws it)"},
+			&cli.StringFlag{Name: "faults", Usage: "with --seed: only these faults of its schedule, by number, such as 2,5"},
+			&cli.BoolFlag{Name: "exhaustive", Usage: "all interleavings of a small group, instead of seeds"},
+		},
+		Action: runCheck,
+	}
+}
+
+func runCheck(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	limits := check.Limits{Replicas: c.Int("nodes"), Strategy: c.String("strategy")}
+	switch {
+	case c.Int("jobs") < 1:
+		return usage("--jobs is %d: want 1 or more", c.Int("jobs"))
+	case c.IsSet("nodes") && (limits.Replicas < 1 || limits.Replicas > 15):
+		return usage("--nodes is %d: want 1 to 15", limits.Replicas)
+	case c.Duration("duration") < 0:
+		return usage("--duration is %v: want more than 0", c.Duration("duration"))
+	}
+	first := c.Uint64("seed")
+	if !c.IsSet("seed") {
+		first = 1
+	}
+	seeds := 0
+	switch {
+	case c.IsSet("seeds"):
+		n, err := number(c.String("seeds"))
+		if err != nil || n < 1 {
+			return usage("--seeds is %q: want a whole number from 1 on, such as 2000 or 20k", c.String("seeds"))
+		}
+		seeds = n
+	case c.IsSet("seed"):
+		seeds = 1
+	case !c.IsSet("duration"):
+		seeds = 2000
+	}
+	if _, err := check.Draw(first, limits); err != nil {
+		return usage("--strategy: %v", err)
+	}
+	if seeds == 1 {
+		return checkSeed(c, first, limits)
+	}
+	if c.IsSet("faults") {
+		return usage("--faults is for one seed: give --seed without --seeds")
+	}
+	return checkSeeds(c, &check.Hunt{First: first, Seeds: uint64(seeds), Jobs: c.Int("jobs"), Limits: limits})
+}
+
+// checkSeeds plays many seeds.
+func checkSeeds(c *cli.Context, h *check.Hunt) error {
+	ctx := c.Context
+	if d := c.Duration("duration"); d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	show := newHuntProgress(c.App.ErrWriter, h.Seeds)
+	h.Progress = show.tell
+	t, err := h.Run(ctx)
+	show.end()
+	if err != nil {
+		return usage("%v", err)
+	}
+	out := c.App.Writer
+	printTally(out, &t)
+	switch {
+	case t.Failed != nil:
+		return tellFailure(c, t.Failed)
+	case c.Context.Err() != nil:
+		return exitError{exitInterrupted, fmt.Errorf("interrupted after %d seeds without a broken rule", t.Seeds)}
+	}
+	for _, line := range t.Unknown {
+		fmt.Fprintf(out, "unknown: %s\n", line)
+	}
+	if kinds := t.NeverFired(); len(kinds) > 0 {
+		return exitError{exitUnsafe, fmt.Errorf("faults that never fired: %v: the seeds prove nothing about them", kinds)}
+	}
+	if len(t.Unknown) > 0 {
+		return exitError{exitInconclusive, fmt.Errorf("no rule was broken, but %d could not be decided", len(t.Unknown))}
+	}
+	fmt.Fprintln(out, "no rule was broken")
+	return nil
+}
+
+func printTally(out io.Writer, t *check.Tally) {
+	seconds := max(t.Took.Seconds(), 1e-9)
+	fmt.Fprintf(out, "%s seeds, %s events, %s operations of clients in %v: %.0f seeds/s, %s events/s\n",
+		humanize.Comma(int64(t.Seeds)), humanize.Comma(int64(t.Events)), humanize.Comma(int64(t.Operations)),
+		t.Took.Round(10*time.Millisecond), float64(t.Seeds)/seconds, humanize.Comma(int64(float64(t.Events)/seconds)))
+	var fired []string
+	for _, k := range check.FaultKinds() {
+		fired = append(fired, fmt.Sprintf("%s %d", k, t.Fired[k]))
+	}
+	fmt.Fprintf(out, "faults that fired: %s\n", strings.Join(fired, ", "))
+}
+
+// shownEvents is how many of the last events are told of a broken rule.
+const shownEvents = 25
+
+// checkSeed plays one seed and tells all about it.
+func checkSeed(c *cli.Context, seed uint64, limits check.Limits) error {
+	p, err := check.Draw(seed, limits)
+	if err != nil {
+		return usage("--strategy: %v", err)
+	}
+	if c.IsSet("faults") {
+		items, err := p.ParseItems(c.String("faults"))
+		if err != nil {
+			return usage("--faults: %v", err)
+		}
+		p = p.Keep(items)
+	}
+	fmt.Fprintf(c.App.Writer, "seed %d: %v\n", seed, p)
+	started := time.Now()
+	out, err := p.Play(c.Context, shownEvents)
+	switch {
+	case c.Context.Err() != nil:
+		return exitError{exitInterrupted, errors.New("interrupted")}
+	case err != nil:
+		return usage("%v", err)
+	case out.Violation != nil && c.IsSet("faults"):
+		printViolation(c.App.Writer, out)
+		return exitError{exitUnsafe, fmt.Errorf("seed %d breaks %v", seed, out.Violation.Rule)}
+	case out.Violation != nil:
+		return tellFailure(c, &check.Failure{Plan: p, Outcome: out})
+	case out.Unknown != "":
+		return exitError{exitInconclusive, fmt.Errorf("no rule was broken, but one could not be decided: %s", out.Unknown)}
+	}
+	fmt.Fprintf(c.App.Writer, "%d events, %d operations of clients in %v: no rule was broken\n", out.Events, out.Operations,
+		time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// tellFailure prints what was broken, how to repeat it, and the shortest schedule that does.
+func tellFailure(c *cli.Context, f *check.Failure) error {
+	out, seed := c.App.Writer, f.Plan.Seed
+	fmt.Fprintf(out, "\nseed %d: %v\n\n", seed, f.Outcome.Violation)
+	repeat := fmt.Sprintf("raftbench check --seed %d", seed)
+	for _, flag := range []string{"nodes", "strategy"} {
+		if c.IsSet(flag) {
+			repeat += fmt.Sprintf(" --%s '%v'", flag, c.Value(flag))
+		}
+	}
+	fmt.Fprintf(out, "repeat it:   %s\n", repeat)
+	items := f.Shrink(c.Context)
+	short := f.Plan.Keep(items)
+	var numbers []string
+	for _, i := range items {
+		numbers = append(numbers, fmt.Sprint(i))
+	}
+	fmt.Fprintf(out, "shortest:    %s --faults '%s'    (%d of %d faults)\n\n", repeat, strings.Join(numbers, ","), len(items), f.Plan.Items())
+	if last, err := short.Play(c.Context, shownEvents); err == nil && last.Violation != nil {
+		fmt.Fprintf(out, "%v\n\n", short)
+		printViolation(out, last)
+	}
+	return exitError{exitUnsafe, fmt.Errorf("seed %d breaks %v: %s", seed, f.Outcome.Violation.Rule, f.Outcome.Violation.Rule.Text())}
+}
+
+func printViolation(out io.Writer, o *check.Outcome) {
+	from := max(0, len(o.Log)-shownEvents)
+	fmt.Fprintln(out, "the last events:")
+	for _, line := range slices.Clone(o.Log[from:]) {
+		fmt.Fprintf(out, "  %s\n", line)
+	}
+	fmt.Fprintf(out, "  => %v\n", o.Violation)
+}
+
+// huntProgress tells how far a hunt is: on a terminal in a line that is written over, elsewhere now and then.
+type huntProgress struct {
+	out      io.Writer
+	seeds    uint64
+	terminal bool
+	next     time.Duration
+}
+
+func newHuntProgress(out io.Writer, seeds uint64) *huntProgress {
+	f, ok := out.(*os.File)
+	p := &huntProgress{out: out, seeds: seeds, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	p.next = p.every()
+	return p
+}
+
+func (p *huntProgress) every() time.Duration {
+	if p.terminal {
+		return 200 * time.Millisecond
+	}
+	return 10 * time.Second
+}
+
+func (p *huntProgress) tell(t check.Tally) {
+	if t.Took < p.next {
+		return
+	}
+	p.next = t.Took + p.every()
+	of := ""
+	if p.seeds > 0 {
+		of = fmt.Sprintf(" of %d", p.seeds)
+	}
+	line := fmt.Sprintf("%d%s seeds, %.0f seeds/s, %s events/s", t.Seeds, of, float64(t.Seeds)/t.Took.Seconds(),
+		humanize.Comma(int64(float64(t.Events)/t.Took.Seconds())))
+	if p.terminal {
+		fmt.Fprintf(p.out, "\r\033[K%s", line)
+	} else {
+		fmt.Fprintln(p.out, line)
+	}
+}
+
+func (p *huntProgress) end() {
+	if p.terminal {
+		fmt.Fprint(p.out, "\r\033[K")
+	}
+}
