@@ -219,10 +219,16 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 			if complaint := complaintOf(t, run, mem.Kind(), time.Minute); complaint != "" {
 				t.Fatalf("without a fault %q complains: %s", c.foundBy, complaint)
 			}
-			complaint := complaintOf(t, run, faulty(c.plant), 500*time.Millisecond)
-			if !strings.Contains(complaint, c.complaint) {
-				t.Errorf("of a transport that %s, %q complains %q, want a complaint with %q", c.fault, c.foundBy, complaint, c.complaint)
+			// What a fault keeps from happening is waited for in vain; the less patience the better, unless the
+			// machine is so busy that other things are late as well.
+			var complaint string
+			for _, patience := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 20 * time.Second} {
+				complaint = complaintOf(t, run, faulty(c.plant), patience)
+				if strings.Contains(complaint, c.complaint) {
+					return
+				}
 			}
+			t.Errorf("of a transport that %s, %q complains %q, want a complaint with %q", c.fault, c.foundBy, complaint, c.complaint)
 		})
 	}
 }
