@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 )
 
@@ -18,23 +19,37 @@ var diverge = Scenario{
 		{Name: "diverge-terms", Default: "5", Doc: "terms that the conflicting entries are from"},
 		{Name: "diverge-entries", Default: "20", Doc: "conflicting entries in the follower's log; the leader's has as many"},
 		{Name: "diverge-common", Default: "100", Doc: "entries that both logs begin with"},
-		{Name: "diverge-preset", Default: "grid", Doc: "grid, or figure7: the logs of figure 7 of the Raft paper, with --nodes 7"},
+		{Name: "diverge-preset", Default: "grid", Doc: "grid; figure7: the logs of figure 7 of the Raft paper, with --nodes 7; or leaders: one dead term, made by two changes of leader"},
 	},
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
+		if d.preset == presetLeaders {
+			s.Params["diverge-terms"] = "1"
+			return err
+		}
 		if err == nil {
 			group.Boot = d.boot(group.Replicas, s.PayloadBytes)
 		}
 		return err
 	},
+	Needs: func(s *Settings) engines.Use {
+		byLeaders := s.Params["diverge-preset"] == presetLeaders
+		return engines.Use{Elections: byLeaders, Crashes: byLeaders}
+	},
 	Estimate: func(s *Settings) time.Duration {
 		d, _ := s.divergence()
+		if d.preset == presetLeaders {
+			return s.Warmup + foregroundBefore + 3*s.ElectionTimeout + time.Duration(2*d.conflicting/bulkClients)*s.beatPerCommit()
+		}
 		return s.Warmup + foregroundBefore + time.Duration(d.rounds(s.Strategy.Backup))*s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		d, err := t.divergence()
 		if err != nil {
 			return err
+		}
+		if d.preset == presetLeaders {
+			return t.divergeByLeaders(ctx, d)
 		}
 		away := d.away(t.Cluster.Size())
 		for _, id := range away {
@@ -68,12 +83,15 @@ func (s *Settings) divergence() (d divergence, err error) {
 		// The follower that is watched is (f): eight entries of the terms 2 and 3 after three that are common.
 		d.terms, d.conflicting, d.common = 2, 8, 3
 		return d, nil
-	case "grid":
+	case "grid", presetLeaders:
 	default:
-		return d, fmt.Errorf("--diverge-preset is %q: want grid or figure7", d.preset)
+		return d, fmt.Errorf("--diverge-preset is %q: want grid, figure7 or leaders", d.preset)
 	}
 	if d.terms, err = s.count("diverge-terms", 1); err != nil {
 		return d, err
+	}
+	if d.preset == presetLeaders {
+		d.terms = 1
 	}
 	if d.conflicting, err = s.count("diverge-entries", 1); err != nil {
 		return d, err

@@ -6,6 +6,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
 )
 
 // OwnWay is the strategy that results name for an engine which no strategy times.
@@ -28,6 +29,17 @@ func (m *Matrix) strategiesOf(e *engines.Engine) []raft.Strategy {
 		return m.Strategies
 	}
 	return []raft.Strategy{ownWay}
+}
+
+// kindOf tells reports what others are compared with.
+func kindOf(e *engines.Engine) results.EngineKind {
+	switch {
+	case e.Floor:
+		return results.Floor
+	case !e.Strategies:
+		return results.Peer
+	}
+	return ""
 }
 
 // measures returns the points of the measure axis, of which only the steady scenario has two.

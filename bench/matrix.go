@@ -124,7 +124,7 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	}
 	estimate := scenario.Estimate(&s) + s.beatPerCommit() + s.beatPerSend()/2 + overhead
 	s.Timeout = max(s.Timeout, 10*estimate)
-	cell := results.Cell{ID: id, Engine: s.Engine.Name, Strategy: OwnWay,
+	cell := results.Cell{ID: id, Engine: s.Engine.Name, EngineKind: kindOf(&s.Engine), Strategy: OwnWay,
 		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
 		Clients: s.Clients, RatePerSec: s.PerSecond, Params: s.Params}
 	if s.Engine.Strategies {

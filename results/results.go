@@ -32,6 +32,7 @@ type Header struct {
 type Cell struct {
 	ID           int               `json:"id"`
 	Engine       string            `json:"engine"`
+	EngineKind   EngineKind        `json:"engine_kind,omitempty"`
 	Strategy     string            `json:"strategy"` // its name, or its full text if it has none
 	Choices      map[string]string `json:"choices"`  // backup, send, commit, announce, apply
 	Transport    string            `json:"transport"`
@@ -42,6 +43,14 @@ type Cell struct {
 	RatePerSec   float64           `json:"rate_per_sec,omitempty"` // open loop: offered
 	Params       map[string]string `json:"params,omitempty"`       // of the scenario: diverge-terms, lag-entries, ...
 }
+
+// EngineKind says what an engine is to the others; "" for this project's own.
+type EngineKind string
+
+const (
+	Peer  EngineKind = "peer"  // what a user would pick otherwise
+	Floor EngineKind = "floor" // what is physically needed, without any guarantee
+)
 
 // Status says what became of a trial.
 type Status string
