@@ -70,6 +70,7 @@ func formatNames() []string {
 func verdict(run *results.Run) error {
 	count := map[results.Status]int{}
 	first := map[results.Status]string{}
+	planned := len(run.Header.Cells) * run.Header.Repeat
 	for _, t := range run.Trials {
 		if count[t.Status]++; count[t.Status] == 1 {
 			first[t.Status] = t.Reason
@@ -78,8 +79,10 @@ func verdict(run *results.Run) error {
 	switch {
 	case count[results.Invalid] > 0:
 		return exitError{exitUnsafe, fmt.Errorf("%d of %d trials are INVALID, the first because: %s", count[results.Invalid], len(run.Trials), first[results.Invalid])}
-	case run.End == nil || run.End.Interrupted:
-		return exitError{exitInterrupted, fmt.Errorf("the run did not come to its end: %d trials are there", len(run.Trials))}
+	case run.End == nil:
+		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %d of %d trials are there", len(run.Trials), planned)}
+	case run.End.Interrupted:
+		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %d of %d trials are there", len(run.Trials)-count[results.Interrupted], planned)}
 	case count[results.Failed] > 0:
 		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials could not be measured, the first because: %s", count[results.Failed], len(run.Trials), first[results.Failed])}
 	case count[results.Inconclusive] > 0:
