@@ -22,7 +22,6 @@ var (
 	transportAxis = axis{"transport", func(c *results.Cell) string { return c.Transport }}
 	strategyAxis  = axis{"strategy", func(c *results.Cell) string { return c.Strategy }}
 	sideAxes      = []axis{
-		{"engine", func(c *results.Cell) string { return c.Engine }},
 		{"nodes", func(c *results.Cell) string { return positive(c.Nodes) }},
 		{"payload", func(c *results.Cell) string { return size(c.PayloadBytes) }},
 		{"clients", func(c *results.Cell) string { return positive(c.Clients) }},
@@ -54,7 +53,7 @@ func size(bytes int) string {
 	return number(float64(bytes)) + " B"
 }
 
-// allAxes returns every axis of the given cells: scenario, transport, the side axes, the parameters by name, strategy.
+// allAxes returns every axis of the given cells: scenario, transport, the side axes, the parameters by name, engine, strategy.
 func allAxes(cells []Cell) []axis {
 	names := map[string]bool{}
 	for _, c := range cells {
@@ -66,7 +65,7 @@ func allAxes(cells []Cell) []axis {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		axes = append(axes, axis{name, func(c *results.Cell) string { return c.Params[name] }})
 	}
-	return append(axes, strategyAxis)
+	return append(axes, engineAxis, strategyAxis)
 }
 
 // varyingAxes returns the axes that distinguish cells: all but scenario must do so within one scenario.

@@ -61,6 +61,7 @@ func (s *Summary) mainColumns() []column {
 			return mainMetric(s.of(c.Scenario)).over(c).Spread()
 		}, show: func(v float64) string { return "±" + percent(v) }},
 	}
+	columns = append(columns, s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
 		columns = append(columns, column{head: "trials", none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
 			show: func(v float64) string { return fmt.Sprintf("%.0f of %d", v, s.Run.Header.Repeat) }})
@@ -163,6 +164,9 @@ func (s *Summary) legend(g grid) []string {
 	}
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
+	}
+	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasSuffix(h, "xfloor") }) {
+		lines = append(lines, floorLegend)
 	}
 	if has(notMeasured) {
 		lines = append(lines, notMeasured+": not measured by that scenario")

@@ -29,6 +29,16 @@ func WriteMarkdown(w io.Writer, run *results.Run) error {
 		m.heading("### Warnings")
 		m.list(cleanAll(m.s.Warnings))
 	}
+	if g := m.s.peerGrid(); len(g.rows) > 0 {
+		m.heading("## " + peerTitle)
+		m.table(g)
+		m.list([]string{peerLegend})
+	}
+	if curves := m.s.curves(); len(curves) > 0 {
+		m.heading("## " + curveTitle)
+		m.table(m.s.curveGrid(curves))
+		m.list(append([]string{curveLegend}, m.s.kneeText(curves)...))
+	}
 	for _, scenario := range m.s.scenarios() {
 		m.scenario(scenario)
 	}

@@ -31,6 +31,25 @@ func WriteTable(w io.Writer, run *results.Run) error {
 	for _, line := range s.legend(g) {
 		wrap(&b, "  ", line)
 	}
+	if g := s.peerGrid(); len(g.rows) > 0 {
+		b.WriteString("\n" + peerTitle + "\n\n")
+		if err := draw(&b, g); err != nil {
+			return err
+		}
+		b.WriteString("\n")
+		wrap(&b, "  ", peerLegend)
+	}
+	if curves := s.curves(); len(curves) > 0 {
+		b.WriteString("\n" + curveTitle + "\n\n")
+		if err := draw(&b, s.curveGrid(curves)); err != nil {
+			return err
+		}
+		b.WriteString("\n")
+		wrap(&b, "  ", curveLegend)
+		for _, line := range s.kneeText(curves) {
+			wrap(&b, "  ", line)
+		}
+	}
 	section := func(title string, lines []string) {
 		if len(lines) == 0 {
 			return

@@ -1,0 +1,176 @@
+package reports
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// This file sets engines side by side: each cell beside the floor, and this project's own core beside the best of the
+// others, under the same load over the same transport.
+
+// engineAxis is the engine; cells are listed by it right before the strategy.
+var engineAxis = axis{"engine", func(c *results.Cell) string { return c.Engine }}
+
+// beside returns the cells of one kind of engine that differ from c in nothing but engine and strategy.
+func (s *Summary) beside(c *Cell, kind results.EngineKind) []*Cell {
+	var cells []*Cell
+	for _, other := range s.of(c.Scenario) {
+		if other.EngineKind == kind && other != c && other.Status == results.OK && s.setting(other) == s.setting(c) {
+			cells = append(cells, other)
+		}
+	}
+	return cells
+}
+
+// setting is the key of a cell within the axes other than engine and strategy.
+func (s *Summary) setting(c *Cell) string {
+	var b strings.Builder
+	for _, a := range s.axes {
+		if a.name != engineAxis.name && a.name != strategyAxis.name {
+			fmt.Fprintf(&b, "%q", a.value(&c.Cell))
+		}
+	}
+	return b.String()
+}
+
+// comparison is a figure by which engines are compared.
+type comparison struct {
+	name  string
+	high  bool // more is better
+	value func(*Cell) (float64, bool)
+}
+
+var (
+	p50Comparison        = comparison{"p50", false, p50Metric.value}
+	p99Comparison        = comparison{"p99", false, func(c *Cell) (float64, bool) { return c.quantile(0.99) }}
+	p999Comparison       = comparison{"p99.9", false, func(c *Cell) (float64, bool) { return c.quantile(0.999) }}
+	throughputComparison = comparison{"commits/s", true, throughputMetric.value}
+	// From the first AppendEntries on: how long a leader takes to notice that a follower is back is its timers', not the
+	// network's.
+	transferComparison = comparison{"transfer", false, func(c *Cell) (float64, bool) {
+		if c.CatchUp == nil {
+			return 0, false
+		}
+		return float64(c.CatchUp.Total - c.CatchUp.Detect), true
+	}}
+	catchUpComparison    = comparison{"catch-up", false, catchUpMetric.value}
+	leaderlessComparison = comparison{"no leader", false, leaderlessMetric.value}
+	cpuComparison        = comparison{"CPU", false, func(c *Cell) (float64, bool) {
+		if c.Cost == nil || c.Cost.CPU == 0 {
+			return 0, false
+		}
+		return c.perCommit(uint64(c.Cost.CPU))
+	}}
+)
+
+// best returns the cell with the best figure; nil if none has one.
+func (k comparison) best(cells []*Cell) *Cell {
+	var best *Cell
+	at := math.Inf(1)
+	for _, c := range cells {
+		v, ok := k.value(c)
+		if k.high {
+			v = -v
+		}
+		if ok && v < at {
+			best, at = c, v
+		}
+	}
+	return best
+}
+
+// ratio returns c's figure divided by the best of others.
+func (k comparison) ratio(c *Cell, others []*Cell) (float64, bool) {
+	b := k.best(others)
+	if b == nil || c.Status != results.OK {
+		return 0, false
+	}
+	v, ok := k.value(c)
+	base, _ := k.value(b)
+	if !ok || base <= 0 {
+		return 0, false
+	}
+	return v / base, true
+}
+
+// floorColumns are the main table's ratios to the floor.
+func (s *Summary) floorColumns() []column {
+	var columns []column
+	for _, k := range []comparison{p50Comparison, throughputComparison, transferComparison} {
+		columns = append(columns, s.ratioColumn(k, results.Floor, k.name+" xfloor"))
+	}
+	return columns
+}
+
+func (s *Summary) ratioColumn(k comparison, kind results.EngineKind, head string) column {
+	return column{head: head, none: " ", show: times, value: func(c *Cell) (float64, bool) {
+		if kind == results.Floor && k.name == p50Comparison.name && mainMetric(s.of(c.Scenario)).name != p50Metric.name {
+			return 0, false // the foreground's latency is not what the scenario is about
+		}
+		if c.EngineKind == kind {
+			return 0, false
+		}
+		return k.ratio(c, s.beside(c, kind))
+	}}
+}
+
+// peerGrid has a row for each cell of this project's own core that peers stand beside: its figures divided by the best
+// peer's. It has no rows if there are no peers.
+func (s *Summary) peerGrid() grid {
+	var cells []*Cell
+	for _, c := range s.of("") {
+		if c.EngineKind == "" && c.Status == results.OK && len(s.beside(c, results.Peer)) > 0 {
+			cells = append(cells, c)
+		}
+	}
+	if len(cells) == 0 {
+		return grid{}
+	}
+	var columns []column
+	for _, k := range []comparison{p50Comparison, p99Comparison, p999Comparison, throughputComparison, catchUpComparison,
+		transferComparison, leaderlessComparison, cpuComparison} {
+		columns = append(columns, s.ratioColumn(k, results.Peer, k.name))
+	}
+	var axes []axis
+	for _, a := range s.varying {
+		if a.name != engineAxis.name {
+			axes = append(axes, a)
+		}
+	}
+	g := s.gridOf(cells, axes, columns)
+	g.head, g.right = append(g.head, "best peer"), append(g.right, false)
+	for i, c := range cells {
+		g.rows[i] = append(g.rows[i], clean(s.bestPeers(c)))
+	}
+	return g
+}
+
+// bestPeers names the engines that were best: by throughput and by latency, or by what else the scenario is about.
+func (s *Summary) bestPeers(c *Cell) string {
+	var names []string
+	peers := s.beside(c, results.Peer)
+	compared := []comparison{throughputComparison, p50Comparison}
+	switch mainMetric(s.of(c.Scenario)).name {
+	case catchUpMetric.name:
+		compared = []comparison{catchUpComparison}
+	case leaderlessMetric.name:
+		compared = []comparison{leaderlessComparison}
+	}
+	for _, k := range compared {
+		if b := k.best(peers); b != nil && !slices.Contains(names, b.Engine) {
+			names = append(names, b.Engine)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+const (
+	peerTitle  = "Beside the best peer"
+	peerLegend = "this project's own core divided by the best peer in the same place, for each figure by itself: below 1x is " +
+		"better for times, above 1x for commits/s; CPU: processor time for each commit; transfer: catching up from the first AppendEntries on"
+	floorLegend = "xfloor: divided by the floor's figure in the same place; transfer: catching up from the first AppendEntries on"
+)
