@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -98,6 +99,7 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
+	cli.HelpPrinter = printHelp
 	app := &cli.App{
 		Name:  "raftbench",
 		Usage: "measure what the choices that Raft leaves open cost",
@@ -202,6 +204,23 @@ func flagNames(flags []cli.Flag) []string {
 		names = append(names, f.Names()...)
 	}
 	return names
+}
+
+// flagText is what stands before the text about a flag or a command.
+var flagText = regexp.MustCompile(`^ +\S.*?\S {2,}`)
+
+// printHelp writes the library's help in lines of listWidth columns at the most.
+func printHelp(w io.Writer, template string, data any) {
+	var text strings.Builder
+	cli.HelpPrinterCustom(&text, template, data, nil)
+	for line := range strings.Lines(text.String()) {
+		if line = strings.TrimRight(line, " \n"); len([]rune(line)) > listWidth {
+			if head := flagText.FindString(line); head != "" {
+				line = head + strings.ReplaceAll(wrapped(line[len(head):], listWidth-len(head)), "\n", "\n"+strings.Repeat(" ", len(head)))
+			}
+		}
+		fmt.Fprintln(w, line)
+	}
 }
 
 func commandPath(c *cli.Context) string {

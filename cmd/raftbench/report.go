@@ -122,7 +122,7 @@ func output(err error) error {
 	if err == nil {
 		return nil
 	}
-	return environment(fmt.Errorf("standard output: %w", plain(err)))
+	return environment(fmt.Errorf("standard output: %w", cause(err)))
 }
 
 // cause strips the path and the operation from the system's errors about files.
