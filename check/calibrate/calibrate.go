@@ -115,12 +115,9 @@ func (e experiment) run(ctx context.Context) ([]results.Trial, error) {
 		Strategies: []raft.Strategy{strategy}, Transports: []string{e.transport}, Scenarios: []string{e.scenario},
 		Nodes: []int{e.nodes}, Payloads: []int{e.payload}, Clients: []int{max(1, e.clients)}, Repeat: e.repeat, Virtual: e.virtual,
 		Name: strategies.String, Choices: strategies.Choices,
-		Common: bench.Settings{Warmup: time.Second, Duration: e.duration, Heartbeat: e.heartbeat, ElectionTimeout: electionTimeout,
+		Common: bench.Settings{Warmup: 200 * time.Millisecond, Duration: e.duration, Heartbeat: e.heartbeat, ElectionTimeout: electionTimeout,
 			PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes, Retain: 8192, Foreground: 50,
 			RoundTrip: 200 * time.Millisecond, Params: e.params},
-	}
-	if !e.virtual {
-		m.Common.Warmup = 200 * time.Millisecond
 	}
 	if e.perSecond > 0 {
 		m.Rates, m.Common.Foreground = []float64{e.perSecond}, e.perSecond
