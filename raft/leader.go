@@ -141,6 +141,9 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 		n.accepted(p, m, known)
 	} else if known {
 		n.rejected(p, m, f)
+	} else if p.probing && m.PrevLogIndex == p.next-1 {
+		// A late answer to an earlier probe of the same place: nothing but the search changes what it says.
+		n.rejected(p, m, flight{first: p.next, last: p.next - 1})
 	} else {
 		n.event(Event{Kind: EventStale, Peer: p.id, Prev: m.PrevLogIndex})
 	}
