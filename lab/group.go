@@ -341,8 +341,12 @@ const (
 // replicas must have applied it within two seconds at the index that it got. With retry it is offered again after them,
 // for ten seconds in all. It returns the index.
 func (g *group) agree(command []byte, want int, retry bool) uint64 {
-	begin := g.c.Now()
+	begin, limit := g.c.Now(), agreeLimit
+	if !retry {
+		limit = agreeOffer
+	}
 	at := 0
+	last := "no replica took it"
 	for g.c.Now().Sub(begin) < agreeLimit {
 		p := g.offer(command, &at)
 		if !p.ok {
@@ -350,14 +354,17 @@ func (g *group) agree(command []byte, want int, retry bool) uint64 {
 			g.wait(noTakerPause, &g.lab.Elections)
 			continue
 		}
-		if g.applied(p, command, want) {
+		have := g.applied(p, command, want)
+		if have >= want {
 			return p.index
 		}
+		last = fmt.Sprintf("replica %d took it last, at index %d, where %d replicas have applied it", p.id, p.index, have)
 		if !retry {
-			g.fail("agreement on %s: taken by replica %d at index %d, not applied by %d replicas; the limit is %v", show(string(command)), p.id, p.index, want, agreeOffer)
+			break
 		}
 	}
-	g.fail("agreement on %s by %d replicas: none within the limit of %v", show(string(command)), want, agreeLimit)
+	g.fail("agreement of %d replicas on %s: none after %v, the limit is %v (%s)", want, show(string(command)),
+		g.c.Now().Sub(begin).Round(time.Millisecond), limit, last)
 	return 0
 }
 
@@ -381,36 +388,34 @@ func (g *group) offer(command []byte, at *int) proposed {
 	return proposed{}
 }
 
-// applied looks every 20 ms for two seconds whether at least want replicas have applied the command where it was taken.
-// What a vain wait cost is booked on the leader if it was deposed meanwhile: it was a stale one, or became one.
-func (g *group) applied(p proposed, command []byte, want int) bool {
+// applied looks every 20 ms for two seconds whether at least want replicas have applied the command where it was taken,
+// and returns how many have. What a vain wait cost is booked on the leader if it was deposed meanwhile: it was a stale
+// one, or became one.
+func (g *group) applied(p proposed, command []byte, want int) (have int) {
 	begin := g.c.Now()
 	var spent time.Duration
-	ok := false
 	for {
-		if n, value := g.committed(p.index); n >= want && value == string(command) {
-			ok = true
-			break
+		n, value := g.committed(p.index)
+		if have = 0; value == string(command) {
+			have = n
 		}
-		if g.c.Now().Sub(begin) >= agreeOffer {
+		if have >= want || g.c.Now().Sub(begin) >= agreeOffer {
 			break
 		}
 		g.wait(agreeLook, &spent)
 	}
-	if s := g.c.Status(p.id); ok || s.Up && s.Role == raft.Leader && s.Term == p.term {
+	if s := g.c.Status(p.id); have >= want || s.Up && s.Role == raft.Leader && s.Term == p.term {
 		g.lab.Agreements += spent
 	} else {
 		g.lab.Stale += spent
 		g.lab.StaleWaits++
 	}
-	if ok {
-		if err := g.lab.Agreement.Record(g.c.Now().Sub(begin)); err != nil {
-			panic(broken{err})
-		}
-	} else {
+	if have < want {
 		g.lab.Vain++
+	} else if err := g.lab.Agreement.Record(g.c.Now().Sub(begin)); err != nil {
+		panic(broken{err})
 	}
-	return ok
+	return have
 }
 
 // await waits until want replicas have applied an index and returns the value; false if a replica has left the term
