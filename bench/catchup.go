@@ -13,9 +13,8 @@ type catchUp struct {
 
 	sent, found, stored, learned, applied raft.Time // ends of the phases; 0 if not yet
 
-	result   results.CatchUp
-	searched bool   // a probe was sent before the place of agreement was known
-	high     uint64 // highest index sent so far
+	result results.CatchUp
+	high   uint64 // it has had all entries up to here: those that agree, and what was sent to it since
 }
 
 func (u *catchUp) observe(now raft.Time, id raft.ID, e *raft.Event) {
@@ -37,7 +36,6 @@ func (u *catchUp) observeLeader(now raft.Time, e *raft.Event) {
 		u.result.Messages++
 		u.result.Bytes += uint64(e.Bytes)
 		if e.Probe {
-			u.searched = true
 			u.result.ProbeRounds++
 		}
 		if e.Count > 0 {

@@ -28,11 +28,11 @@ func readMeter(c cluster.Cluster, virtual bool) meter {
 	return m
 }
 
-// since returns what was spent since an earlier reading, for this many commits.
-func (m meter) since(earlier meter, commits uint64) *results.Cost {
+// since returns what was spent since an earlier reading. How many commits that was for is told by the load.
+func (m meter) since(earlier meter) *results.Cost {
 	d := m.counters.Sub(earlier.counters)
 	return &results.Cost{
-		Commits: commits, Messages: d.Messages, AppendEntries: d.AppendEntries, EntriesSent: d.EntriesSent, Bytes: d.Bytes,
+		Messages: d.Messages, AppendEntries: d.AppendEntries, EntriesSent: d.EntriesSent, Bytes: d.Bytes,
 		Writes: d.Writes, Dropped: d.Dropped, Elections: d.Elections, Rejections: d.Rejections,
 		CPU: m.cpu - earlier.cpu, Allocations: m.allocations - earlier.allocations,
 		AllocatedBytes: m.allocatedBytes - earlier.allocatedBytes,

@@ -26,6 +26,9 @@ var failover = Scenario{
 		if err := cluster.Sleep(ctx, t.Cluster, t.Warmup); err != nil {
 			return err
 		}
+		if now := cluster.Leader(t.Cluster); now != old {
+			return fmt.Errorf("the leader changed from replica %d to %d before it was to crash", old, now)
+		}
 		t.Measure(load)
 		e := t.watch.watchElection(t.Cluster.Now(), old)
 		t.watch.setCrashed(old, true)
@@ -37,7 +40,15 @@ var failover = Scenario{
 		if err := t.Cluster.Wait(ctx, t.Timeout, func() bool { return first.Committed() == 1 }); err != nil {
 			return fmt.Errorf("no commit after the leader's crash: %w", err)
 		}
-		t.Result.Failover = e.finish(t.watch, first.lastCommit())
+		f, err := e.finish(t.watch, first.lastCommit())
+		if err != nil {
+			return err
+		}
+		t.Result.Failover = f
+		// What had piled up meanwhile belongs to what the crash cost.
+		if err := cluster.Sleep(ctx, t.Cluster, load.grace); err != nil {
+			return err
+		}
 		t.EndMeasure()
 		t.watch.setCrashed(old, false)
 		return t.Cluster.Restart(old)
@@ -75,12 +86,16 @@ func (e *election) observe(now raft.Time, id raft.ID, ev *raft.Event) {
 	}
 }
 
-func (e *election) finish(w *watch, firstCommit raft.Time) *results.Failover {
+func (e *election) finish(w *watch, firstCommit raft.Time) (*results.Failover, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.elected = nil
-	return &results.Failover{
-		Detect: e.candidate.Sub(e.crashed), Elect: e.leader.Sub(e.candidate), Leaderless: e.leader.Sub(e.crashed),
-		FirstWrite: firstCommit.Sub(e.crashed), Elections: uint64(len(e.terms)),
+	if e.candidate == 0 || e.leader <= e.crashed {
+		return nil, fmt.Errorf("replica %d was no longer the leader when it crashed: a successor had been elected", e.old)
 	}
+	candidate := max(e.candidate, e.crashed) // somebody may have stood at that very moment
+	return &results.Failover{
+		Detect: candidate.Sub(e.crashed), Elect: e.leader.Sub(candidate), Leaderless: e.leader.Sub(e.crashed),
+		FirstWrite: firstCommit.Sub(e.crashed), Elections: uint64(len(e.terms)),
+	}, nil
 }

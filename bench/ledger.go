@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/raftbench/raftbench/raft"
@@ -20,10 +21,13 @@ type ledger struct {
 	filler   []byte // what follows the number in every payload
 }
 
-// account is what one replica applied. It is touched by that replica alone.
+// account is what one replica applied. It is touched by that replica alone, except for reached.
 type account struct {
 	last    uint64 // index
 	applied bitmap
+	count   uint64        // of proposals in applied
+	order   uint64        // a digest of what was applied, in order
+	reached atomic.Uint64 // last, once the entries up to it are noted
 	fault   error
 }
 
@@ -52,6 +56,7 @@ func numberOf(payload []byte) uint64 { return binary.LittleEndian.Uint64(payload
 // are what the scenario gave the replicas to start with.
 func (l *ledger) apply(id raft.ID, e raft.Entries, given uint64) {
 	a := &l.replicas[id-1]
+	issued := l.issued.Load()
 	for entry := range e.All() {
 		switch {
 		case entry.Index <= a.last:
@@ -60,17 +65,37 @@ func (l *ledger) apply(id raft.ID, e raft.Entries, given uint64) {
 			a.fail("replica %d applied index %d after %d", id, entry.Index, a.last)
 		}
 		a.last = entry.Index
+		a.order = mix(mix(a.order, entry.Index), entry.Term)
 		if len(entry.Data) == 0 || entry.Term <= given {
 			continue
 		}
-		if len(entry.Data) < MinPayloadBytes || !bytes.Equal(entry.Data[MinPayloadBytes:], l.filler) {
+		if len(entry.Data) < MinPayloadBytes || !bytes.Equal(entry.Data[MinPayloadBytes:], l.filler) || numberOf(entry.Data) >= issued {
 			a.fail("replica %d applied at index %d a value that nobody proposed", id, entry.Index)
 			continue
 		}
-		if number := numberOf(entry.Data); !a.applied.set(number) {
+		number := numberOf(entry.Data)
+		a.order = mix(a.order, number)
+		a.count++
+		if !a.applied.set(number) {
 			a.fail("replica %d applied proposal %d twice, again at index %d", id, number, entry.Index)
 		}
 	}
+	a.reached.Store(a.last)
+}
+
+// mix adds a number to a digest in which order counts: a step of FNV-1a, a word at a time.
+func mix(digest, n uint64) uint64 { return (digest ^ n) * 0x100000001b3 }
+
+// acknowledged is told of a proposal that a client was told is committed, at the moment it was told. The replica that
+// answered must have applied it by then.
+func (l *ledger) acknowledged(by raft.ID, index, number uint64) error {
+	if by < 1 || int(by) > len(l.replicas) {
+		return fmt.Errorf("proposal %d was acknowledged by replica %d, of %d", number, by, len(l.replicas))
+	}
+	if reached := l.replicas[by-1].reached.Load(); index == 0 || index > reached {
+		return fmt.Errorf("proposal %d was acknowledged at index %d when replica %d had applied up to %d", number, index, by, reached)
+	}
+	return nil
 }
 
 func (a *account) fail(format string, args ...any) {
@@ -79,8 +104,10 @@ func (a *account) fail(format string, args ...any) {
 	}
 }
 
-// check compares both sides, once nothing moves any more. told is what clients were told is committed.
-func (l *ledger) check(told bitmap) error {
+// check compares both sides, once nothing moves any more: told and lost are what clients were told is committed, or
+// surely not in the log, and unknown is how many were told neither.
+func (l *ledger) check(told, lost bitmap, unknown uint64) error {
+	first := &l.replicas[0]
 	for i := range l.replicas {
 		a := &l.replicas[i]
 		if a.fault != nil {
@@ -89,8 +116,17 @@ func (l *ledger) check(told bitmap) error {
 		if number, missing := told.firstNotIn(a.applied); missing {
 			return fmt.Errorf("proposal %d was acknowledged, but replica %d never applied it", number, i+1)
 		}
-		if top := a.applied.top(); top > l.issued.Load() {
-			return fmt.Errorf("replica %d applied proposal %d of %d", i+1, top-1, l.issued.Load())
+		if number, found := lost.firstIn(a.applied); found {
+			return fmt.Errorf("proposal %d was answered as failed, but replica %d applied it", number, i+1)
+		}
+		if answered := told.count(); a.count > answered+unknown {
+			return fmt.Errorf("replica %d applied %d proposals, but only %d were acknowledged and %d unknown", i+1, a.count, answered, unknown)
+		}
+		if a.last != first.last {
+			return fmt.Errorf("replica 1 applied up to index %d, replica %d up to %d", first.last, i+1, a.last)
+		}
+		if a.order != first.order {
+			return fmt.Errorf("replicas 1 and %d applied different entries up to index %d", i+1, a.last)
 		}
 	}
 	return nil
@@ -120,31 +156,33 @@ func (b *bitmap) merge(other bitmap) {
 	}
 }
 
+// firstNotIn returns the smallest member that other has not.
 func (b bitmap) firstNotIn(other bitmap) (n uint64, found bool) {
 	for i, w := range b {
 		if i < len(other) {
 			w &^= other[i]
 		}
 		if w != 0 {
-			for n = uint64(i) * 64; w&1 == 0; w >>= 1 {
-				n++
-			}
-			return n, true
+			return uint64(i)*64 + uint64(bits.TrailingZeros64(w)), true
 		}
 	}
 	return 0, false
 }
 
-// top returns one more than the largest member.
-func (b bitmap) top() uint64 {
-	for i := len(b) - 1; i >= 0; i-- {
-		if w := b[i]; w != 0 {
-			n := uint64(i) * 64
-			for ; w != 0; w >>= 1 {
-				n++
-			}
-			return n
+// firstIn returns the smallest member that other has too.
+func (b bitmap) firstIn(other bitmap) (n uint64, found bool) {
+	for i := range min(len(b), len(other)) {
+		if w := b[i] & other[i]; w != 0 {
+			return uint64(i)*64 + uint64(bits.TrailingZeros64(w)), true
 		}
 	}
-	return 0
+	return 0, false
+}
+
+// count returns how many members there are.
+func (b bitmap) count() (n uint64) {
+	for _, w := range b {
+		n += uint64(bits.OnesCount64(w))
+	}
+	return n
 }

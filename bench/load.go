@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -34,32 +35,40 @@ type Load struct {
 	looking  bool
 	idle     []*client // of an open loop
 	told     bitmap    // numbers of the proposals that were answered as committed
+	lost     bitmap    // of those that were answered as failed: surely not in the log
 	last     raft.Time // of the last such answer
 	windows  []*window
 	err      error
 
+	// Of an open loop.
 	rate     float64
-	interval float64 // nanoseconds between two proposals of an open loop
+	interval float64 // nanoseconds between two proposals
 	start    raft.Time
 	offered  uint64
-	late     time.Duration // the most that the pacer of an open loop was behind
+	stopped  raft.Time // when Stop was called
+	after    int       // proposals made since then, which were due before
+	paced    bool      // the pacer has ended
+	grace    time.Duration
 }
 
 // window is a span of a load in which what was due is recorded.
 type window struct {
 	from, to raft.Time // to is 0 while the window is open at its end
 	counts   results.Counts
+	open     int    // of them, not yet answered
 	finished uint64 // commits that were answered in the window, whenever they were due
+	answered uint64 // commits of proposals due in the window, answered before it ended or within the load's grace
 	latency  *results.Histogram
 
 	staged                          bool
 	queue, send, ack, commit, apply *results.Histogram
+	late                            *results.Histogram // how long after they were due the pacer made proposals
 }
 
 func newWindow(from raft.Time, staged bool) *window {
 	w := &window{from: from, staged: staged, latency: results.NewHistogram()}
 	if staged {
-		for _, h := range []**results.Histogram{&w.queue, &w.send, &w.ack, &w.commit, &w.apply} {
+		for _, h := range []**results.Histogram{&w.queue, &w.send, &w.ack, &w.commit, &w.apply, &w.late} {
 			*h = results.NewHistogram()
 		}
 	}
@@ -74,15 +83,18 @@ func (w *window) span() time.Duration { return w.to.Sub(w.from) }
 type client struct {
 	load     *Load
 	proposal cluster.Proposal
-	loop     bool // makes its next proposal when this one is answered
-	retired  bool
+	due      raft.Time // of its proposal: what the cluster makes of Proposal.Due does not matter
+	to       raft.ID   // the replica that it was last offered to
+	member   uint32    // a bit for each of the load's windows that its proposal belongs to
+	loop     bool      // makes its next proposal when this one is answered
 }
 
 // retryAfter is how long a client waits before it looks for a leader again.
 const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
-	return &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, bare: t.Unmeasured, leader: cluster.Leader(t.Cluster)}
+	return &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, bare: t.Unmeasured,
+		leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness}
 }
 
 func (l *Load) newClient(loop bool) *client {
@@ -121,21 +133,34 @@ const (
 	maxOpenBytes = raft.DefaultMaxUncommittedBytes
 )
 
+// maxAfter is how many proposals an open loop still makes after Stop because they were due before. A pacer that is
+// further behind gives them up: see missed.
+const maxAfter = 65536
+
+// dueBefore returns how many proposals of an open loop are due before t.
+func (l *Load) dueBefore(t raft.Time) uint64 {
+	return uint64(math.Ceil(float64(max(0, t.Sub(l.start))) / l.interval))
+}
+
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
 	for {
 		l.mu.Lock()
 		due := l.start.Add(time.Duration(float64(l.offered) * l.interval))
-		if !l.running {
+		full := l.open >= min(maxOpen, maxOpenBytes/l.payload)
+		if !l.running && (due >= l.stopped || full || l.after == maxAfter) {
+			l.paced = true
 			l.mu.Unlock()
 			return 0
 		}
-		if due > now || l.open >= min(maxOpen, maxOpenBytes/l.payload) {
+		if due > now || full {
 			l.mu.Unlock()
 			return max(due, now.Add(50*time.Microsecond))
 		}
-		l.late = max(l.late, now.Sub(due))
 		l.offered++
+		if !l.running {
+			l.after++
+		}
 		var cl *client
 		if n := len(l.idle); n > 0 {
 			cl, l.idle = l.idle[n-1], l.idle[:n-1]
@@ -144,25 +169,52 @@ func (l *Load) pace(now raft.Time) raft.Time {
 		if cl == nil {
 			cl = l.newClient(false)
 		}
-		cl.next(due)
+		cl.make(due, now.Sub(due))
 	}
 }
 
-// next makes the client's next proposal, unless the load is over.
+// missed returns how many proposals of an open loop were due before the load was stopped and were never made: in a
+// window, in the whole if it is nil.
+func (l *Load) missed(w *window) uint64 {
+	if l.rate == 0 || l.stopped == 0 {
+		return 0
+	}
+	from, to := l.offered, l.dueBefore(l.stopped)
+	if w != nil {
+		from, to = max(from, l.dueBefore(w.from)), min(to, l.dueBefore(w.to))
+	}
+	return max(to, from) - from
+}
+
+// next makes the client's next proposal of a closed loop, unless the load is over.
 func (cl *client) next(due raft.Time) {
 	l := cl.load
 	l.mu.Lock()
-	if !l.running || l.limited && l.left == 0 {
-		l.mu.Unlock()
-		return
-	}
-	if l.limited {
+	over := !l.running || l.limited && l.left == 0
+	if !over && l.limited {
 		l.left--
 	}
+	l.mu.Unlock()
+	if !over {
+		cl.make(due, 0)
+	}
+}
+
+// make makes the client's next proposal, which was due a while ago.
+func (cl *client) make(due raft.Time, late time.Duration) {
+	l := cl.load
+	l.mu.Lock()
 	l.counts.Proposed++
-	for _, w := range l.windows {
-		if w.holds(due) {
-			w.counts.Proposed++
+	cl.due, cl.member = due, 0
+	for i, w := range l.windows {
+		if !w.holds(due) {
+			continue
+		}
+		cl.member |= 1 << i
+		w.counts.Proposed++
+		w.open++
+		if w.staged && l.rate > 0 {
+			l.put(w.late, 0, raft.Time(late))
 		}
 	}
 	l.open++
@@ -178,6 +230,7 @@ func (cl *client) offer(leader raft.ID) {
 		cl.strand()
 		return
 	}
+	cl.to = leader
 	cl.load.c.Propose(leader, &cl.proposal)
 }
 
@@ -234,21 +287,29 @@ func (cl *client) done(p *cluster.Proposal) {
 		l.leader = 0 // it crashed
 	}
 	if p.Outcome == cluster.Committed {
-		if !l.bare {
-			l.told.set(numberOf(p.Data))
-		}
 		l.last = now
 	}
+	if !l.bare {
+		l.note(cl.to, p)
+	}
 	count(&l.counts, p.Outcome)
-	for _, w := range l.windows {
+	for i, w := range l.windows {
 		if p.Outcome == cluster.Committed && w.holds(now) {
 			w.finished++
 		}
-		if w.holds(p.Due) {
-			count(&w.counts, p.Outcome)
-			if !l.bare {
-				l.record(w, p)
-			}
+		if cl.member&(1<<i) == 0 {
+			continue
+		}
+		w.open--
+		count(&w.counts, p.Outcome)
+		if p.Outcome != cluster.Committed {
+			continue
+		}
+		if w.to == 0 || now < w.to.Add(l.grace) {
+			w.answered++
+		}
+		if !l.bare {
+			l.record(w, cl.due, p)
 		}
 	}
 	if !cl.loop {
@@ -271,37 +332,55 @@ func count(c *results.Counts, o cluster.Outcome) {
 	}
 }
 
-// record puts a committed proposal into a window's histograms. The lock is held.
-func (l *Load) record(w *window, p *cluster.Proposal) {
-	if p.Outcome != cluster.Committed {
-		return
+// note keeps what the ledger is compared with. The lock is held.
+func (l *Load) note(to raft.ID, p *cluster.Proposal) {
+	number := numberOf(p.Data)
+	switch p.Outcome {
+	case cluster.Committed:
+		if !l.told.set(number) {
+			l.broken(fmt.Errorf("proposal %d was answered twice", number))
+		}
+		if err := l.ledger.acknowledged(to, p.Index, number); err != nil {
+			l.broken(err)
+		}
+	case cluster.Failed:
+		l.lost.set(number)
 	}
+}
+
+// broken keeps the first thing that is wrong. The lock is held.
+func (l *Load) broken(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// record puts a committed proposal into a window's histograms. The lock is held.
+func (l *Load) record(w *window, due raft.Time, p *cluster.Proposal) {
 	s := &p.Stages
-	l.put(w.latency, p.Due, s.Applied)
+	l.put(w.latency, due, s.Applied)
 	if !w.staged || s.Appended == 0 || s.Sent == 0 || s.Acked == 0 || s.Committed == 0 {
 		return
 	}
-	l.put(w.queue, p.Due, s.Appended)
+	l.put(w.queue, due, s.Appended)
 	l.put(w.send, s.Appended, s.Sent)
 	l.put(w.ack, s.Sent, s.Acked)
 	l.put(w.commit, s.Acked, s.Committed)
 	l.put(w.apply, s.Committed, s.Applied)
-	l.watch.finished(p)
+	l.watch.finished(p, due)
 }
 
 func (l *Load) put(h *results.Histogram, from, to raft.Time) {
-	if err := h.Record(to.Sub(from)); err != nil && l.err == nil {
-		l.err = err
+	if err := h.Record(to.Sub(from)); err != nil {
+		l.broken(err)
 	}
 }
 
 func (l *Load) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err == nil {
-		l.err = err
-	}
-	l.running = false
+	l.broken(err)
+	l.stop()
 }
 
 // openWindow begins a span after this moment; staged says that the stages are recorded as well, which one window of a
@@ -329,11 +408,17 @@ func (l *Load) lastCommit() raft.Time {
 	return l.last
 }
 
-// Stop makes no further proposals.
+// Stop makes no further proposals, but those of an open loop that were due before.
 func (l *Load) Stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running = false
+	l.stop()
+}
+
+func (l *Load) stop() {
+	if l.running {
+		l.running, l.stopped = false, l.c.Now()
+	}
 }
 
 // Committed returns how many proposals have been committed so far.
@@ -343,11 +428,29 @@ func (l *Load) Committed() uint64 {
 	return l.counts.Committed
 }
 
-// Settled reports whether every proposal has been answered.
+// Settled reports whether the load is over and every proposal has been answered.
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open == 0
+	return l.open == 0 && (l.rate == 0 || l.paced)
+}
+
+// account returns what became of all proposals, and of those of a window unless it is nil, once nothing is answered any
+// more. Those that have no answer, or were never made although they were due, are unknown.
+func (l *Load) account(w *window) (all, window results.Counts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all = withUnknown(l.counts, l.open, l.missed(nil))
+	if w != nil {
+		window = withUnknown(w.counts, w.open, l.missed(w))
+	}
+	return all, window
+}
+
+func withUnknown(c results.Counts, open int, missed uint64) results.Counts {
+	c.Proposed += missed
+	c.Unknown += uint64(open) + missed
+	return c
 }
 
 // lateness is how far behind the pacer may be before its trial is marked.
@@ -357,12 +460,30 @@ const lateness = 10 * time.Millisecond
 func (l *Load) warnings(w *window) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var list []string
-	if reached := float64(w.finished) / w.span().Seconds(); l.rate > 0 && reached < 0.98*l.rate {
-		list = append(list, fmt.Sprintf("the offered rate of %.0f/s was not reached: %.0f/s", l.rate, reached))
+	if l.rate == 0 {
+		return nil
 	}
-	if l.late > lateness {
-		list = append(list, fmt.Sprintf("proposals were made up to %v after they were due; their latency counts from when they were due", l.late.Round(time.Microsecond)))
+	var list []string
+	missed := l.missed(w)
+	if due := w.counts.Proposed + missed; float64(w.answered) < 0.98*float64(due) {
+		list = append(list, fmt.Sprintf("the offered rate of %.0f/s was not reached: %d of the %d proposals due in the measured span were answered in it or within %v of its end: %.0f/s",
+			l.rate, w.answered, due, l.grace.Round(time.Millisecond), float64(w.answered)/w.span().Seconds()))
+	}
+	if missed > 0 {
+		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: percentiles are too low", missed))
+	}
+	// What the harness itself adds to a latency: when it matters, it is told.
+	h := w.late
+	for _, at := range []struct {
+		name string
+		q    float64
+	}{{"p50", 0.5}, {"p99", 0.99}} {
+		late, latency := h.Quantile(at.q), w.latency.Quantile(at.q)
+		if late > lateness || late > latency/4 && late > 200*time.Microsecond {
+			list = append(list, fmt.Sprintf("proposals were made %v after they were due at %s (at most %v), which is part of the latency of %v at %s",
+				late.Round(time.Microsecond), at.name, h.Max().Round(time.Microsecond), latency.Round(time.Microsecond), at.name))
+			break
+		}
 	}
 	return list
 }

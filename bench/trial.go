@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
@@ -35,24 +36,31 @@ type Opener func(transport string, cfg cluster.Config) (cluster.Cluster, error)
 // OwnOpener makes a group of an engine that opens groups by itself, over this transport.
 type OwnOpener func(e *engines.Engine, transport string, cfg cluster.Config) (cluster.Cluster, error)
 
-// runTrial plays one trial to its end and judges it. Whatever goes wrong is told in the result.
+// runTrial plays one trial to its end and judges it. Whatever goes wrong is told in the result. A panic goes on, after
+// the group is closed.
 func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open Opener) results.Trial {
 	s := p.Settings
 	group := s.group(seed)
+	if err := p.scenario.Prepare(&s, &group); err != nil {
+		return (&Trial{}).failed(ctx, err)
+	}
 	t := &Trial{Settings: s, virtual: virtual, ledger: newLedger(s.Nodes, s.PayloadBytes)}
 	t.watch = newWatch(t.ledger, s.Nodes)
+	t.watch.given, t.watch.strict = given(group.Boot), s.Engine.Strategies
 	if !s.Unmeasured {
 		group.Observer = t.watch
 	}
-	if err := p.scenario.Prepare(&s, &group); err != nil {
-		return t.failed(ctx, err)
-	}
-	t.watch.given = given(group.Boot)
 	c, err := open(s.Transport, group)
 	if err != nil {
 		return t.failed(ctx, err)
 	}
 	t.Cluster = c
+	closed := false
+	defer func() {
+		if !closed {
+			c.Close()
+		}
+	}()
 	err = p.scenario.Run(ctx, t)
 	if err == nil {
 		err = t.quiesce(ctx)
@@ -60,33 +68,42 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	for _, l := range t.loads {
 		l.Stop()
 	}
-	err = errors.Join(err, c.Close())
+	if w, ok := c.(interface{ Warnings() []string }); ok {
+		t.Result.Warnings = append(t.Result.Warnings, w.Warnings()...)
+	}
+	closed = true
+	if e := c.Close(); err == nil {
+		err = e // of two, the first tells more
+	}
 	t.account()
 	if err != nil {
 		return t.failed(ctx, err)
 	}
-	if err := t.judge(); err != nil {
-		t.Result.Status, t.Result.Reason = results.Invalid, err.Error()
-		return t.Result
-	}
-	if w, ok := c.(interface{ Warnings() []string }); ok {
-		t.Result.Warnings = append(t.Result.Warnings, w.Warnings()...)
-	}
 	t.Result.Status = results.OK
+	if err = t.judge(); err == nil {
+		err = t.Result.Check()
+	}
+	if err != nil {
+		t.Result.Status, t.Result.Reason = results.Invalid, oneLine(err)
+	}
 	return t.Result
 }
 
 func (t *Trial) failed(ctx context.Context, err error) results.Trial {
-	t.Result.Status, t.Result.Reason = results.Failed, err.Error()
 	var invalid invalidError
-	if errors.As(err, &invalid) {
-		t.Result.Status, t.Result.Reason = results.Invalid, invalid.Error()
-	}
-	if ctx.Err() != nil {
+	switch {
+	case errors.As(err, &invalid):
+		t.Result.Status, t.Result.Reason = results.Invalid, oneLine(invalid)
+	case ctx.Err() != nil:
 		t.Result.Status, t.Result.Reason = results.Interrupted, "interrupted"
+	default:
+		t.Result.Status, t.Result.Reason = results.Failed, oneLine(err)
 	}
 	return t.Result
 }
+
+// oneLine is how a reason is written.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // invalidError is a broken identity or invariant: no number of the trial can be trusted.
 type invalidError struct{ error }
@@ -144,13 +161,17 @@ func (t *Trial) Measure(l *Load) {
 // EndMeasure ends the measured span.
 func (t *Trial) EndMeasure() {
 	t.measured.closeWindow(t.window)
-	end := readMeter(t.Cluster, t.virtual)
-	t.Result.Cost = end.since(t.begin, t.window.finished)
+	t.Result.Cost = readMeter(t.Cluster, t.virtual).since(t.begin)
 }
 
 // CatchUp heals a follower that was cut off, and the others named, and measures how it gets what the leader has. agree
 // is the last index of its log that it shares with the leader, conflict the number of entries that have to go.
 func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.ID, agree uint64, conflict int, others ...raft.ID) error {
+	// A leader knows how far its log is committed once it has committed an entry of its own term.
+	err := t.Cluster.Wait(ctx, t.Timeout, func() bool { return t.Cluster.Status(leader).Commit > agree })
+	if err != nil {
+		return fmt.Errorf("nothing for replica %d to catch up with was committed: %w", follower, err)
+	}
 	t.Measure(load)
 	before := load.openWindow(false)
 	if err := cluster.Sleep(ctx, t.Cluster, foregroundBefore); err != nil {
@@ -159,7 +180,8 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	load.closeWindow(before)
 	during := load.openWindow(false)
 	u := &catchUp{leader: leader, follower: follower, healed: t.Cluster.Now(), target: t.Cluster.Status(leader).Commit}
-	u.result.Entries, u.result.Conflict = u.target-min(agree, u.target), uint64(conflict)
+	u.high = min(agree, u.target)
+	u.result.Entries, u.result.Conflict = u.target-u.high, uint64(conflict)
 	t.watch.watchCatchUp(u)
 	cluster.Rejoin(t.Cluster, follower)
 	for _, id := range others {
@@ -179,70 +201,94 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	return nil
 }
 
-// quiesce stops the load, heals everything, lets one more proposal commit, which ends what an earlier term may have
-// left open, and waits until all replicas have applied the same log.
+// quiesce stops the load, heals everything, lets more proposals commit, and waits until all replicas have applied the
+// same log. One proposal ends what an earlier term may have left open; where a deposed leader had appended further than
+// that, enough are made to fill its place, so that its clients get their answers.
 func (t *Trial) quiesce(ctx context.Context) error {
 	for _, l := range t.loads {
 		l.Stop()
 	}
+	t.Cluster.SetConditions(cluster.Conditions{})
 	for id := raft.ID(1); id <= raft.ID(t.Cluster.Size()); id++ {
+		t.Cluster.Resume(id)
 		cluster.Rejoin(t.Cluster, id)
 	}
 	if err := t.Bulk(ctx, 1); err != nil {
 		return fmt.Errorf("the group no longer serves at the end: %w", err)
 	}
-	err := t.Cluster.Wait(ctx, t.Timeout, func() bool {
+	if leader := cluster.Leader(t.Cluster); leader != 0 {
+		if last, highest := t.Cluster.Status(leader).Last, t.watch.highest(); last < highest {
+			if err := t.Bulk(ctx, highest-last); err != nil {
+				return fmt.Errorf("filling the place of entries that were never committed: %w", err)
+			}
+		}
+	}
+	var seen []cluster.Status
+	err := t.Cluster.Wait(ctx, t.Timeout, func() (level bool) {
 		for _, l := range t.loads {
 			if !l.Settled() {
 				return false
 			}
 		}
-		return t.level()
+		seen, level = t.statuses()
+		return level
 	})
 	if errors.Is(err, cluster.ErrTimeout) {
-		return invalid("the replicas' logs did not become equal within %v", t.Timeout)
+		return invalid("the replicas' logs did not become equal, or not all clients were answered, within %v", t.Timeout)
 	} else if err != nil {
 		return err
 	}
-	first := t.Cluster.Status(1)
-	for id := raft.ID(2); id <= raft.ID(t.Cluster.Size()); id++ {
-		if s := t.Cluster.Status(id); s.Applied == first.Applied && s.Digest != first.Digest {
-			return invalid("replicas 1 and %d applied different logs up to index %d: digests %016x and %016x", id, s.Applied, first.Digest, s.Digest)
+	for _, s := range seen[1:] {
+		if first := seen[0]; s.Digest != first.Digest {
+			return invalid("replicas 1 and %d applied different logs up to index %d: digests %016x and %016x", s.ID, s.Applied, first.Digest, s.Digest)
 		}
 	}
-	t.Result.LogDigest = fmt.Sprintf("%016x", first.Digest)
+	t.Result.LogDigest = fmt.Sprintf("%016x", seen[0].Digest)
 	return nil
+}
+
+// statuses returns those of all replicas, and whether all are up and have applied everything that any of them has.
+func (t *Trial) statuses() (seen []cluster.Status, level bool) {
+	level = true
+	for id := raft.ID(1); id <= raft.ID(t.Cluster.Size()); id++ {
+		s := t.Cluster.Status(id)
+		seen = append(seen, s)
+		level = level && s.Up && s.Applied == s.Last && s.Last == seen[0].Last
+	}
+	return seen, level
 }
 
 // level reports whether all replicas are up and have applied everything that any of them has.
 func (t *Trial) level() bool {
-	first := t.Cluster.Status(1)
-	for id := raft.ID(1); id <= raft.ID(t.Cluster.Size()); id++ {
-		if s := t.Cluster.Status(id); !s.Up || s.Applied != s.Last || s.Last != first.Last {
-			return false
-		}
-	}
-	return true
+	_, level := t.statuses()
+	return level
 }
 
 // account adds up the loads, after every proposal has been answered or given up.
 func (t *Trial) account() {
-	for _, l := range t.loads {
-		l.mu.Lock()
-		t.Result.Counts.Proposed += l.counts.Proposed
-		t.Result.Counts.Committed += l.counts.Committed
-		t.Result.Counts.Failed += l.counts.Failed
-		t.Result.Counts.Unknown += l.counts.Unknown + uint64(l.open) // the group was closed while it was looked for
-		l.mu.Unlock()
-	}
 	w := t.window
-	if w == nil || w.to == 0 {
+	if w != nil && w.to == 0 {
+		w = nil // it was never closed
+	}
+	for _, l := range t.loads {
+		of := w
+		if l != t.measured {
+			of = nil
+		}
+		all, window := l.account(of)
+		addCounts(&t.Result.Counts, all)
+		addCounts(&t.Result.Window, window)
+	}
+	t.watch.end()
+	if w == nil {
 		return
 	}
-	t.Result.Window = w.counts
 	t.Result.Measured = w.span()
-	t.Result.ThroughputPerSec = float64(w.finished) / w.span().Seconds()
+	if w.span() > 0 {
+		t.Result.ThroughputPerSec = float64(w.finished) / w.span().Seconds()
+	}
 	t.Result.Warnings = append(t.Result.Warnings, t.measured.warnings(w)...)
+	t.Result.Cost.Commits = w.finished // some of the answers of the span's last moment come after it
 	if t.Unmeasured {
 		return
 	}
@@ -251,40 +297,65 @@ func (t *Trial) account() {
 	for name, h := range map[string]*results.Histogram{
 		results.StageQueue: w.queue, results.StageSend: w.send, results.StageAck: w.ack, results.StageCommit: w.commit,
 		results.StageApply: w.apply, results.StageAnnounce: t.watch.announce, results.StageAll: t.watch.all,
+		results.StagePacer: w.late,
 	} {
-		if h.Count() > 0 || t.Engine.Strategies { // other engines do not tell of their stages
+		if h.Count() > 0 || t.Engine.Strategies && name != results.StagePacer { // other engines do not tell of their stages
 			t.Result.Stages[name] = h
 		}
 	}
 }
 
-// judge checks the identities that make the trial's numbers worth printing.
-// judge checks the identities that make the trial's numbers worth printing.
+func addCounts(sum *results.Counts, c results.Counts) {
+	sum.Proposed += c.Proposed
+	sum.Committed += c.Committed
+	sum.Failed += c.Failed
+	sum.Unknown += c.Unknown
+}
+
+// judge checks what makes the trial's numbers worth printing, as far as its result alone does not tell: Trial.Check is
+// for that.
 func (t *Trial) judge() error {
-	var told bitmap
+	var told, lost bitmap
 	for _, l := range t.loads {
 		if l.err != nil {
 			return l.err
 		}
 		told.merge(l.told)
-	}
-	if t.watch.err != nil {
-		return t.watch.err
-	}
-	c, w := t.Result.Counts, t.Result.Window
-	if c.Proposed != c.Committed+c.Failed+c.Unknown {
-		return fmt.Errorf("%d proposed, but %d committed + %d failed + %d unknown", c.Proposed, c.Committed, c.Failed, c.Unknown)
-	}
-	if w.Proposed != w.Committed+w.Failed+w.Unknown {
-		return fmt.Errorf("%d proposed in the measured span, but %d committed + %d failed + %d unknown", w.Proposed, w.Committed, w.Failed, w.Unknown)
+		lost.merge(l.lost)
 	}
 	if t.Unmeasured {
 		return nil // nobody has looked further
 	}
-	if n := t.Result.Latency.Count(); n != w.Committed {
-		return fmt.Errorf("%d latencies recorded for %d commits", n, w.Committed)
+	if t.watch.err != nil {
+		return t.watch.err
 	}
-	return t.ledger.check(told)
+	if w := t.window; w != nil && w.to != 0 {
+		if err := t.judgeStages(w); err != nil {
+			return err
+		}
+	}
+	return t.ledger.check(told, lost, t.Result.Counts.Unknown)
+}
+
+// judgeStages checks that every proposal whose stages are known is in all of their histograms, and that the stages of a
+// latency add up to it, exactly if they are known of all proposals.
+func (t *Trial) judgeStages(w *window) error {
+	var sum time.Duration
+	for _, h := range []*results.Histogram{w.queue, w.send, w.ack, w.commit, w.apply} {
+		if h.Count() != w.queue.Count() {
+			return fmt.Errorf("one stage was recorded of %d proposals, another of %d", w.queue.Count(), h.Count())
+		}
+		sum += h.Sum()
+	}
+	if all := w.latency.Sum(); sum > all || w.queue.Count() == w.latency.Count() && sum != all {
+		return fmt.Errorf("the stages of %d proposals take %v, the latencies of %d take %v", w.queue.Count(), sum, w.latency.Count(), all)
+	}
+	for _, h := range []*results.Histogram{t.watch.announce, t.watch.all} {
+		if t.Engine.Strategies && h.Count() != w.queue.Count() {
+			return fmt.Errorf("news of %d commits arrived everywhere, of %d", h.Count(), w.queue.Count())
+		}
+	}
+	return nil
 }
 
 // defaultTimeout bounds whatever a trial waits for.

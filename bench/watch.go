@@ -24,7 +24,10 @@ type watch struct {
 	head     int
 	announce *results.Histogram
 	all      *results.Histogram
+	strict   bool // nothing may seem to happen before its cause
 	err      error
+
+	appended uint64 // the highest index that any leader gave to an entry
 
 	times []raft.Time // scratch
 
@@ -35,7 +38,6 @@ type watch struct {
 // sight is what is known of one replica.
 type sight struct {
 	crashed          bool
-	leading          bool
 	commits, applies []reach // since the oldest proposal that is waited for
 }
 
@@ -48,6 +50,7 @@ type reach struct {
 // finished is a recorded proposal whose news still travels.
 type finished struct {
 	index          uint64
+	by             raft.ID // who answered
 	due, committed raft.Time
 	known          bool // its announcement is recorded
 }
@@ -69,10 +72,11 @@ func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
 		e := &events[i]
 		switch e.Kind {
 		case raft.EventRole:
-			s.leading = e.Role == raft.Leader
 			if w.elected != nil {
 				w.elected.observe(now, id, e)
 			}
+		case raft.EventAppended:
+			w.appended = max(w.appended, e.Index)
 		case raft.EventCommitted:
 			s.commits = append(s.commits, reach{e.Index, now})
 			moved = true
@@ -90,10 +94,17 @@ func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
 }
 
 // finished begins to wait for the news of a recorded proposal to travel.
-func (w *watch) finished(p *cluster.Proposal) {
+func (w *watch) finished(p *cluster.Proposal, due raft.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.queue = append(w.queue, finished{index: p.Index, due: p.Due, committed: p.Stages.Committed})
+	w.queue = append(w.queue, finished{index: p.Index, by: p.Replica, due: due, committed: p.Stages.Committed})
+}
+
+// highest returns the highest index that any leader gave to an entry.
+func (w *watch) highest() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.appended
 }
 
 // drain records what has arrived everywhere. The lock is held.
@@ -101,7 +112,7 @@ func (w *watch) drain() {
 	for w.head < len(w.queue) {
 		f := &w.queue[w.head]
 		if !f.known {
-			at, ok := w.quorumKnew(f.index)
+			at, ok := w.quorumKnew(f)
 			if !ok {
 				break
 			}
@@ -132,6 +143,13 @@ func (w *watch) drain() {
 	if w.head > 4096 && w.head > len(w.queue)/2 {
 		w.queue, w.head = w.queue[:copy(w.queue, w.queue[w.head:])], 0
 	}
+}
+
+// end records what has arrived since something last moved.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drain()
 }
 
 // recent is how many moments are kept of a replica when nothing is waited for: a proposal is reported as finished a
@@ -173,12 +191,12 @@ func firstReach(list []reach, index uint64) (raft.Time, bool) {
 	return list[lo].at, true
 }
 
-// quorumKnew returns when as many followers as a quorum takes beside its leader knew that index is committed.
-func (w *watch) quorumKnew(index uint64) (raft.Time, bool) {
+// quorumKnew returns when as many others as a quorum takes beside the leader that answered knew of its commit.
+func (w *watch) quorumKnew(f *finished) (raft.Time, bool) {
 	w.times = w.times[:0]
 	for i := range w.replicas {
-		if s := &w.replicas[i]; !s.leading {
-			if at, ok := firstReach(s.commits, index); ok {
+		if raft.ID(i+1) != f.by {
+			if at, ok := firstReach(w.replicas[i].commits, f.index); ok {
 				w.times = append(w.times, at)
 			}
 		}
@@ -209,9 +227,10 @@ func (w *watch) allApplied(index uint64) (raft.Time, bool) {
 }
 
 func (w *watch) put(h *results.Histogram, d time.Duration) {
-	// A follower's clock reading may be a moment before the leader's for what the leader did first: both are taken
-	// before the work that they stand for.
-	if err := h.Record(max(0, d)); err != nil && w.err == nil {
+	if !w.strict {
+		d = max(0, d) // an engine whose followers need not be told, or that stamps what it can
+	}
+	if err := h.Record(d); err != nil && w.err == nil {
 		w.err = err
 	}
 }

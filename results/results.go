@@ -113,6 +113,7 @@ const (
 	StageApply    = "apply"    // committed until applied and answered: the Apply gate
 	StageAnnounce = "announce" // committed until a quorum's followers know it: the Announce gate; beside the latency
 	StageAll      = "all"      // due until applied on all replicas that are up; beside the latency
+	StagePacer    = "pacer"    // open loop: due until made, the harness's own lateness; part of StageQueue
 )
 
 // LatencyStages lists the stages that add up to the latency, in order; BesideStages those that run beside it.
@@ -152,9 +153,9 @@ type CatchUp struct {
 
 	Rejections  uint64 `json:"rejections"`
 	ProbeRounds uint64 `json:"probe_rounds"` // AppendEntries sent while the place of agreement was not known
-	Messages    uint64 `json:"messages"`     // AppendEntries to it, and its replies
+	Messages    uint64 `json:"messages"`     // AppendEntries sent to it
 	Bytes       uint64 `json:"bytes"`        //
-	TwiceBytes  uint64 `json:"twice_bytes"`  // of entries that were sent to it more than once
+	TwiceBytes  uint64 `json:"twice_bytes"`  // of entries that it had already, or that were sent to it more than once
 
 	// Foreground latency before the follower was healed and while it caught up; nil without foreground load.
 	Before *Histogram `json:"before,omitempty"`
