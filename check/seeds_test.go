@@ -36,3 +36,14 @@ func TestSeeds(t *testing.T) {
 	}
 	t.Log(events, "events")
 }
+
+// TestScenarios plays the fixed ones.
+func TestScenarios(t *testing.T) {
+	for _, s := range check.Scenarios() {
+		t.Run(s.Name, func(t *testing.T) {
+			if v := s.Play(context.Background()); v != nil {
+				t.Fatal(v)
+			}
+		})
+	}
+}
