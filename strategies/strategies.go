@@ -9,6 +9,8 @@
 //
 // Parse reads it and String prints it; String(Parse(text)) is the same for all ways to write one point of the space.
 //
+// It decides and does nothing itself: gates and backups are pure functions of what the core tells them.
+//
 // To add a named strategy, add a file to the folder named (see its README). To add a gate or a backup, add a file with
 // its type and a line to the table in gates.go or backups.go.
 package strategies

@@ -1,4 +1,5 @@
-// Package raftbench is the engine of this project itself: the core in raft/, run by cluster.Replica.
+// Package raftbench is the engine of this project itself: the core in raft/, run by cluster.Replica. It has no
+// code beside that.
 package raftbench
 
 import "github.com/raftbench/raftbench/engines"
