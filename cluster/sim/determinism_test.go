@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -23,6 +24,14 @@ func story(t testing.TB, transport string, seed uint64, replicas int) (digest, e
 		t.Fatal(err)
 	}
 	h := xxhash.New()
+	var buf []byte
+	note := func(numbers ...uint64) {
+		buf = buf[:0]
+		for _, n := range numbers {
+			buf = binary.LittleEndian.AppendUint64(buf, n)
+		}
+		h.Write(buf)
+	}
 	links := sim.Link{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Distribution: sim.Normal, Loss: 0.02, LossBurst: 2,
 		Duplicate: 0.02, Reorder: 0.05, Rate: 100_000_000}
 	c, err := sim.New(sim.Config{
@@ -30,8 +39,11 @@ func story(t testing.TB, transport string, seed uint64, replicas int) (digest, e
 			PreVote: true, CheckQuorum: true, NoOp: true, Seed: seed, Retain: 500},
 		Transport: transport, Links: all(links), CPUPerMessage: 3 * time.Microsecond,
 		Disk:       sim.Disk{Write: 20 * time.Microsecond, Sync: 300 * time.Microsecond, SyncJitter: 200 * time.Microsecond, Stall: 0.01, StallFor: 50 * time.Millisecond, Torn: 0.5},
-		AfterEvent: func(e sim.Event) { fmt.Fprintln(h, e) },
-		OnFrame:    func(f sim.Frame) { fmt.Fprintln(h, f.At, f.Fate, f.Number, f.From, f.To, f.Class, f.Bytes) },
+		AfterEvent: func(e sim.Event) { note(uint64(e.At), e.Number, uint64(e.Kind), uint64(e.Replica), uint64(e.Peer)) },
+		OnFrame: func(f sim.Frame) {
+			note(uint64(f.At), uint64(f.Fate), f.Number, uint64(f.From), uint64(f.To), uint64(f.Class))
+			h.Write(f.Bytes)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,17 +126,44 @@ func TestSameSeedSameBytes(t *testing.T) {
 	}
 }
 
-// A hundred replicas run as five do.
+// A hundred replicas over ten regions elect a leader and commit in a moment of real time.
 func TestHundredReplicas(t *testing.T) {
-	if testing.Short() {
-		t.Skip("some seconds")
+	top, err := sim.LoadTopology("ibm-cloud")
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, events := story(t, "tcp", 1, 101)
-	t.Logf("%d events", events)
+	strategy, err := strategies.Parse("fast-signal-commit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sim.New(sim.Config{Config: cluster.Config{Replicas: 101, Strategy: strategy, Heartbeat: 100 * time.Millisecond,
+		ElectionTimeout: time.Second, PreVote: true, CheckQuorum: true, Seed: 1}, Transport: "quic", Links: top.Links(sim.Link{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader, err := cluster.WaitLeader(t.Context(), c, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 20
+	p := &cluster.Proposal{Data: make([]byte, 128)}
+	p.Done = func(p *cluster.Proposal) {
+		if left--; left > 0 {
+			c.Propose(leader, p)
+		}
+	}
+	c.Propose(leader, p)
+	if err := c.Wait(t.Context(), time.Minute, func() bool { return left == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("replica %d leads; %d events, %v of virtual time", leader, c.Events(), time.Duration(c.Now()))
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // BenchmarkStory tells how many events a second there are with everything on, but for a group of five over tcp; the
-// hashing of every event is a part of it.
+// hashing of every event and frame is a part of it.
 func BenchmarkStory(b *testing.B) {
 	var events uint64
 	for b.Loop() {

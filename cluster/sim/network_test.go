@@ -224,7 +224,7 @@ func TestConnectionIsGivenUp(t *testing.T) {
 
 // In the long run: how many are lost, in bursts of which length, and what that does to a stream.
 func TestLoss(t *testing.T) {
-	const n = 100_000
+	const n = 50_000
 	for _, burst := range []float64{0, 5} {
 		w := newWorld(t, 2, sim.Config{Transport: "datagram", Links: all(sim.Link{Loss: 0.02, LossBurst: burst})})
 		for i := range n {
@@ -304,7 +304,7 @@ func TestDuplicatesAndReordering(t *testing.T) {
 
 // The distributions have the shapes that their comments promise.
 func TestJitter(t *testing.T) {
-	const n = 200_000
+	const n = 50_000
 	for _, c := range []struct {
 		of              sim.Distribution
 		mean, deviation float64 // ms; 0: not checked
@@ -334,8 +334,8 @@ func TestJitter(t *testing.T) {
 		}
 		mean := sum / n
 		deviation := math.Sqrt(square/n - mean*mean)
-		if math.Abs(mean-c.mean) > 0.03 || c.deviation != 0 && math.Abs(deviation-c.deviation) > 0.02 || least < c.least || most > c.most ||
-			math.Abs(above/n-c.share) > 0.03*c.share+0.0005 {
+		if math.Abs(mean-c.mean) > 0.1 || c.deviation != 0 && math.Abs(deviation-c.deviation) > 0.03 || least < c.least || most > c.most ||
+			math.Abs(above/n-c.share) > 0.03*c.share+0.002 {
 			t.Errorf("%v: mean %.3f, deviation %.3f, %.2f to %.2f, %.5f above %v", c.of, mean, deviation, least, most, above/n, c.above)
 		}
 	}
