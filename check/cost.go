@@ -57,6 +57,7 @@ type search struct {
 
 	rejects map[uint64]bool // numbers of the requests whose rejection has arrived, in this leadership
 	fresh   int             // rejections that have arrived in this turn for the first time
+	heard   raft.Time       // when it last answered, in this leadership
 	told    uint64          // highest commitIndex sent that the follower could use; 0 again after a loss
 	beats   int             // AppendEntries that carried neither entries nor news, since the first of them
 	since   raft.Time
@@ -139,7 +140,7 @@ func (v *Invariants) found(w *watched, e *raft.Event) {
 		return
 	}
 	s, peer := &w.searches[placeOf(w.id, e.Peer)], v.replica(e.Peer)
-	if s.rounds > 0 && !s.lost && v.searches.exact && peer.life == s.life && peer.was.Term == w.was.Term && e.Index < s.shared && e.Index >= w.was.First {
+	if s.rounds > 0 && !s.lost && v.searches.exact && peer.life == s.life && peer.was.Term == w.was.Term && e.Index < s.shared {
 		v.fail(Cost, w, "the search for where the log of %d agrees ends at %d, but %s finds the last shared entry, %d",
 			e.Peer, e.Index, v.cfg.Strategy.Backup, s.shared)
 	}

@@ -53,8 +53,9 @@ type commitment struct {
 type termRecord struct {
 	term      uint64
 	leader    raft.ID
-	life      int // the leader's
-	votes     map[raft.ID]raft.ID
+	life      int                          // the leader's
+	votes     map[raft.ID]raft.ID          // whom a replica has promised its vote
+	polls     map[raft.ID]map[raft.ID]bool // whom a replica was in favour of, when asked
 	campaigns map[raft.ID]logEnd
 }
 
@@ -85,6 +86,7 @@ type watched struct {
 		times int
 	}
 	heard raft.Time // when it last heard a legitimate leader, by its own clock
+	alone raft.Time // as a leader, when it was found that no quorum answers; 0 if one does
 	turn  turn      // what it is handling now
 }
 
@@ -232,7 +234,7 @@ func (v *Invariants) role(w *watched, s *raft.Status) {
 		v.elected(w, s)
 	}
 	if s.Role == raft.Candidate && (was.Role != raft.Candidate || s.Term != was.Term) {
-		v.campaigns(w, s)
+		v.campaigns(w, s, was)
 	}
 }
 
@@ -289,7 +291,7 @@ func (v *Invariants) elected(w *watched, s *raft.Status) {
 		}
 		break
 	}
-	w.progress, w.searches = w.progress[:0], w.searches[:0]
+	w.progress, w.searches, w.alone = w.progress[:0], w.searches[:0], 0
 	w.looks = 0 // audit
 }
 
@@ -479,7 +481,10 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 		w.progress = append(w.progress[:0], v.progress...)
 		w.searches = append(w.searches[:0], make([]search, len(v.progress))...)
 		for i := range w.progress {
-			v.matched(w, s, &v.progress[i], 0)
+			w.searches[i].heard = w.now
+			if p := &v.progress[i]; p.Match != 0 {
+				v.fail(QuorumDurable, w, "as new leader of term %d it takes %d for having entry %d, and has not heard from it", s.Term, p.Peer, p.Match)
+			}
 		}
 	}
 	for i := range v.progress {
@@ -539,8 +544,8 @@ func (v *Invariants) inFlight(w *watched, p *raft.Progress) {
 // rest looks at a replica that has done everything it wanted to.
 func (v *Invariants) rest(w *watched, now raft.Time) {
 	v.look(w, now)
-	v.settled(w)
-	if v.err != nil || w.node == nil {
+	ticked := w.turn.tick
+	if v.settled(w); v.err != nil || w.node == nil {
 		return
 	}
 	s := &w.was
@@ -553,8 +558,11 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	if q := w.node.Queues(); q.Held > raft.DefaultMaxHeld || q.UncommittedBytes > raft.DefaultMaxUncommittedBytes+uint64(raft.DefaultMaxEntryBytes)+raft.EntryOverhead {
 		v.fail(Bounded, w, "%d messages are held back and %d bytes are not committed", q.Held, q.UncommittedBytes)
 	}
-	if s.Role == raft.Leader && (v.opens.send || v.opens.commit) {
+	if s.Role == raft.Leader {
 		v.leaderWaits(w, s)
+		if ticked {
+			v.leaderAlone(w)
+		}
 	}
 }
 

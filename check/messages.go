@@ -13,7 +13,9 @@ const longAgo raft.Time = math.MinInt64 / 2
 // turn is what a replica has been brought since it last settled.
 type turn struct {
 	tick, reachable bool
+	campaign        bool // it was told to stand
 	others          bool // anything but messages
+	sent            int  // messages
 	messages        int
 	last            input // the message that is being handled, or was handled last
 	answered        bool  // a reply to it has been sent
@@ -66,6 +68,12 @@ func (v *Invariants) handled(w *watched, now raft.Time) {
 	if m.Type == raft.AppendEntries && m.Term == s.Term && s.Leader == m.From {
 		w.heard = max(w.heard, now)
 	}
+	if m.Type == raft.AppendEntriesReply && s.Role == raft.Leader && m.Term == s.Term && len(w.searches) > 0 {
+		w.searches[placeOf(w.id, m.From)].heard = w.now
+	}
+	if m.Type == raft.RequestVote && !m.PreVote && m.Term == s.Term && s.Vote == 0 && !in.live && !v.ahead(w, logEnd{m.LastLogIndex, m.LastLogTerm}) {
+		v.fail(Live, w, "in term %d it refuses its vote to %d, whose log is not behind its own", s.Term, m.From)
+	}
 	if v.opens.apply && s.Role != raft.Leader && was.Role != raft.Leader {
 		v.timer(w, now) // otherwise its deadline is not the election timer's alone
 	}
@@ -98,14 +106,32 @@ func (v *Invariants) settled(w *watched) {
 			v.fail(Live, w, "a %v of %d in term %d is not answered; its own term is %d", m.Type, m.From, m.Term, w.was.Term)
 		}
 	}
-	t.tick, t.reachable, t.others, t.messages = false, false, false, 0
+	t.tick, t.reachable, t.campaign, t.others, t.messages, t.sent = false, false, false, false, 0, 0
 	for i := range w.searches {
 		w.searches[i].fresh = 0
 	}
 }
 
-// campaigns follows a candidate's timer: drawn anew each time (paper, section 5.2).
-func (v *Invariants) campaigns(w *watched, s *raft.Status) {
+// ahead reports whether a replica's log is more up to date than another (paper, section 5.4.1).
+func (v *Invariants) ahead(w *watched, of logEnd) bool {
+	own := w.node.Log().LastTerm()
+	return own > of.term || own == of.term && w.node.Log().Last() > of.index
+}
+
+// campaigns follows a candidate: it has asked first if it should, and its timer is drawn anew each time (paper, section
+// 5.2; thesis, section 9.6).
+func (v *Invariants) campaigns(w *watched, s, was *raft.Status) {
+	if t := v.term(s.Term); v.cfg.PreVote && v.quorum > 1 && !w.turn.campaign {
+		polled := 1
+		for voter, to := range t.polls {
+			if to[w.id] && voter != w.id {
+				polled++
+			}
+		}
+		if was.Role != raft.PreCandidate || polled < v.quorum {
+			v.fail(Live, w, "as %v it stands in term %d, with %d of %d in favour when it asked around", was.Role, s.Term, polled, v.quorum)
+		}
+	}
 	if !v.opens.apply {
 		return
 	}
@@ -139,6 +165,10 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 	if w.node == nil {
 		return
 	}
+	if w.turn.sent++; w.turn.sent > mostSent {
+		v.fail(Bounded, w, "it sends more than %d messages for what it was brought at one moment", mostSent)
+		panic(v.err) // it would never end
+	}
 	d := w.disk.Saved()
 	if !m.PreVote {
 		w.promised = max(w.promised, m.Term)
@@ -162,6 +192,9 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 	}
 }
 
+// mostSent is how many messages one turn may lead to: far more than a window's worth to every other replica.
+const mostSent = 100_000
+
 func (v *Invariants) asksVote(w *watched, m *raft.Message, d raft.Saved) {
 	if m.PreVote {
 		return // a poll promises nothing; one that waited for the disk may be out of date
@@ -180,13 +213,41 @@ func (v *Invariants) asksVote(w *watched, m *raft.Message, d raft.Saved) {
 }
 
 func (v *Invariants) repliesVote(w *watched, m *raft.Message, d raft.Saved) {
-	if m.PreVote || !m.VoteGranted {
+	if m.PreVote {
+		v.repliesPoll(w, m)
+		return
+	}
+	if !m.VoteGranted {
 		return
 	}
 	if d.Term == m.Term && d.Vote != m.To {
 		v.fail(QuorumDurable, w, "it gives its vote of term %d to %d, its disk has one for %d", m.Term, m.To, d.Vote)
 	}
 	v.promisesVote(w, v.term(m.Term), m.To)
+}
+
+// repliesPoll: a poll is answered as a vote would be (thesis, section 9.6).
+func (v *Invariants) repliesPoll(w *watched, m *raft.Message) {
+	q, s := &w.turn.last.message, w.node.Status()
+	if m.VoteGranted {
+		t := v.term(m.Term)
+		if t.polls == nil {
+			t.polls = map[raft.ID]map[raft.ID]bool{}
+		}
+		if t.polls[w.id] == nil {
+			t.polls[w.id] = map[raft.ID]bool{}
+		}
+		t.polls[w.id][m.To] = true
+	}
+	if w.turn.messages != 1 || w.turn.others || q.Type != raft.RequestVote || q.Seq != m.Seq || q.From != m.To || !q.PreVote {
+		return
+	}
+	due := !w.turn.last.live && q.Term > s.Term && !v.ahead(w, logEnd{q.LastLogIndex, q.LastLogTerm})
+	if m.VoteGranted && !due {
+		v.fail(Live, w, "it is in favour of %d in term %d, for whom it could not vote", m.To, q.Term)
+	} else if due && !m.VoteGranted {
+		v.fail(Live, w, "it is not in favour of %d in term %d, for whom it would have to vote", m.To, q.Term)
+	}
 }
 
 func (v *Invariants) promisesVote(w *watched, t *termRecord, to raft.ID) {
@@ -281,5 +342,29 @@ func (v *Invariants) repliesHint(w *watched, m *raft.Message) {
 	if at >= first && (m.HintIndex != at || m.HintTerm != w.log[at-1]) || at == 0 && m.HintIndex != 0 {
 		v.fail(Cost, w, "it rejects %d/%d with the hint %d/%d; its last entry that can be shared is %d", prev, q.PrevLogTerm,
 			m.HintIndex, m.HintTerm, at)
+	}
+}
+
+// leaderAlone: with check-quorum a leader that a quorum has not answered for two election timeouts, the longest time
+// between an answer and the second look after it, has stepped down (thesis, section 6.2).
+func (v *Invariants) leaderAlone(w *watched) {
+	if !v.cfg.CheckQuorum || v.quorum == 1 {
+		return
+	}
+	recent := 1
+	for i := range w.searches {
+		if w.now.Sub(w.searches[i].heard) <= 2*v.cfg.ElectionTimeout {
+			recent++
+		}
+	}
+	if recent >= v.quorum {
+		w.alone = 0
+		return
+	}
+	if w.alone == 0 {
+		w.alone = w.now // it may have been stopped meanwhile: then its next look tells
+	}
+	if w.now.Sub(w.alone) > v.cfg.ElectionTimeout+v.cfg.Heartbeat {
+		v.fail(Live, w, "as leader of term %d it has heard from %d of %d within two election timeouts, and leads on", w.was.Term, recent, v.quorum)
 	}
 }

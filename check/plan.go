@@ -151,6 +151,9 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	p.Length = time.Duration(10+d.IntN(30)) * g.ElectionTimeout
 	p.Clients = 1 + d.IntN(6)
 	p.Think = p.Length / time.Duration(50+d.IntN(150))
+	if d.chance(0.2) { // so that logs are compacted under way, too
+		p.Clients, p.Think, g.Retain = 6+d.IntN(6), p.Length/time.Duration(600+d.IntN(600)), uint64(1+d.IntN(50))
+	}
 	p.Patience = g.ElectionTimeout * time.Duration(1+d.IntN(5))
 	p.MaxBytes = pick(d, 0, 16, 100, 300)
 	if d.chance(0.4) {
@@ -163,6 +166,9 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 		}
 		slices.Sort(p.BrokenForGood)
 		p.Breakage = pick(d, CrashFault, SplitFault, PauseFault, StallFault)
+		if g.PreVote && g.CheckQuorum && d.chance(0.4) {
+			p.Breakage = OneWayFault // without both, whoever hears nobody deposes leaders for ever
+		}
 	}
 	return p, nil
 }

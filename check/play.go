@@ -30,6 +30,9 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	r := &run{plan: p, random: rand.New(rand.NewPCG(p.Seed, 0x706c6179)), out: &Outcome{Fired: map[FaultKind]int{}}, keep: logLines}
 	defer func() {
 		if broken := recover(); broken != nil {
+			if r.v.err != nil {
+				r.violation(r.v.err)
+			}
 			r.violation(&Violation{Rule: Broken, At: r.c.Now(), What: fmt.Sprint(broken)})
 			out, err = r.finish(), nil
 		}
@@ -369,6 +372,9 @@ func (r *run) heal() {
 	r.note("everything is healed, except %v", r.plan.BrokenForGood)
 	for _, id := range r.plan.BrokenForGood {
 		f := &Fault{At: r.plan.Length, For: forGood, Kind: r.plan.Breakage, Who: []raft.ID{id}}
+		if f.Kind == OneWayFault {
+			f.Chance = 0.5 + 0.5*float64(r.plan.Seed%2) // deaf or mute
+		}
 		switch f.Kind {
 		case CrashFault:
 			r.crash(f, id)
@@ -412,9 +418,11 @@ func (r *run) intact() []raft.ID {
 }
 
 // serves: within ten election timeouts after the last fault a new proposal commits, and then all replicas that are not
-// broken become equal. On top comes what the strategy's search for diverged logs may take by its own promise.
+// broken become equal. On top comes what the strategy's search for diverged logs may take by its own promise, and, where
+// an AppendEntries holds only a few entries, the time for those that are missing.
 func (r *run) serves(ctx context.Context) error {
-	limit := 10*r.plan.Group.ElectionTimeout + r.searching()
+	search, transfer := r.searching()
+	limit := 10*r.plan.Group.ElectionTimeout + search
 	cl := &client{run: r, number: len(r.clients), last: true}
 	r.clients = append(r.clients, cl)
 	cl.next()
@@ -425,7 +433,7 @@ func (r *run) serves(ctx context.Context) error {
 		return err
 	}
 	ids := r.intact()
-	if err := r.wait(ctx, limit, func() bool { return r.level(ids) }); errors.Is(err, cluster.ErrTimeout) {
+	if err := r.wait(ctx, limit+transfer, func() bool { return r.level(ids) }); errors.Is(err, cluster.ErrTimeout) {
 		return r.fail(Live, "the logs did not become equal within %v after everything was healed: %s", r.c.Now().Sub(from), r.statuses())
 	} else if err != nil {
 		return err
@@ -456,9 +464,10 @@ func (r *run) stalled(id raft.ID) bool {
 }
 
 // searching returns how long a new leader may search for the place where the logs agree: the most rejections that the
-// backup promises for any two logs, each a round trip and what the Send gate takes. Two leaders may need it.
-func (r *run) searching() time.Duration {
-	rounds := 0
+// backup promises for any two logs, each a round trip and what the Send gate takes. Two leaders may need it. transfer is
+// how long the entries may take that a replica lacks, one in each round if messages are small.
+func (r *run) searching() (search, transfer time.Duration) {
+	rounds, lag := 0, 0
 	for _, a := range r.v.replicas {
 		for _, b := range r.v.replicas {
 			if a == b || len(a.log) == 0 {
@@ -466,6 +475,7 @@ func (r *run) searching() time.Duration {
 			}
 			var shared uint64
 			d := r.v.diverged(a, b, uint64(len(a.log)), &shared)
+			lag = max(lag, int(d.entries))
 			most := int(d.entries)
 			if r.v.searches.rejections != nil {
 				most = r.v.searches.rejections(d)
@@ -480,7 +490,10 @@ func (r *run) searching() time.Duration {
 	} else {
 		each += g.Heartbeat
 	}
-	return 2 * time.Duration(rounds) * each
+	if g.MaxAppendBytes == 0 {
+		lag /= 100 // of at most 400 bytes
+	}
+	return 2 * time.Duration(rounds) * each, time.Duration(lag) * each
 }
 
 func (r *run) statuses() string {

@@ -35,6 +35,11 @@ func Scenarios() []Scenario {
 func (s Scenario) Play(ctx context.Context) (v *Violation) {
 	defer func() {
 		if broken := recover(); broken != nil {
+			var known *Violation
+			if err, ok := broken.(error); ok && errors.As(err, &known) {
+				v = known
+				return
+			}
 			v = &Violation{Rule: Broken, What: fmt.Sprint(broken)}
 		}
 	}()

@@ -90,7 +90,7 @@ func (m *member) Tick(now raft.Time) {
 }
 
 func (m *member) Campaign(now raft.Time) {
-	m.w.turn.others = true
+	m.w.turn.campaign, m.w.turn.others = true, true
 	m.Replica.Campaign(now)
 	m.v.look(m.w, now)
 }
