@@ -1,0 +1,298 @@
+package raftbench_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// block is a fenced block of code in a document.
+type block struct {
+	language string
+	file     string // of "file=PATH" behind the language
+	lines    []string
+	line     int // of the document
+}
+
+// blocks returns a document's fenced blocks.
+func blocks(t *testing.T, document string) []block {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []block
+	var open *block
+	for i, line := range strings.Split(string(text), "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case fence && open == nil:
+			words := append(strings.Fields(info), "", "")
+			open = &block{language: words[0], file: strings.TrimPrefix(words[1], "file="), line: i + 1}
+		case fence:
+			list = append(list, *open)
+			open = nil
+		case open != nil:
+			open.lines = append(open.lines, line)
+		}
+	}
+	if open != nil {
+		t.Fatalf("%s:%d: a block that does not end", document, open.line)
+	}
+	return list
+}
+
+func (b *block) text() string { return strings.Join(b.lines, "\n") + "\n" }
+
+// build builds the command of the repository at root, and returns a folder that holds it.
+func build(t *testing.T, root string) string {
+	t.Helper()
+	bin := t.TempDir()
+	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/raftbench")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// shell runs a command line as a reader would, in a folder, with the command in the path.
+func shell(t *testing.T, dir, bin, line string) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", line)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+// TestContributing follows CONTRIBUTING.md in a copy of the repository: it adds everything that the examples add, and
+// runs the commands that show it.
+func TestContributing(t *testing.T) {
+	root := t.TempDir()
+	copyRepository(t, ".", root)
+	all := blocks(t, "CONTRIBUTING.md")
+	added := 0
+	for _, b := range all {
+		switch {
+		case b.file == "":
+		case b.language == "diff":
+			edit(t, filepath.Join(root, b.file), &b)
+			added++
+		default:
+			path := filepath.Join(root, b.file)
+			if _, err := os.Stat(path); err == nil {
+				t.Errorf("line %d: %s is there already", b.line, b.file)
+			}
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(b.text()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			added++
+		}
+	}
+	if added < 10 {
+		t.Fatalf("only %d examples were found", added)
+	}
+	if out := shell(t, root, "", "gofmt -l $(find . -name '*.go' -newer go.mod)"); out != "" {
+		t.Errorf("not as gofmt has it: %s", out)
+	}
+	bin := build(t, root)
+	ran := 0
+	for _, b := range all {
+		if b.language != "sh" {
+			continue
+		}
+		for _, line := range b.lines {
+			if strings.HasPrefix(line, "raftbench ") || strings.HasPrefix(line, "go test ./") {
+				out := shell(t, root, bin, line)
+				if name := "patient"; line == "raftbench list strategies" && !strings.Contains(out, "\n"+name+" ") {
+					t.Errorf("%s does not list %s:\n%s", line, name, out)
+				}
+				ran++
+			}
+		}
+	}
+	if ran < 8 {
+		t.Fatalf("only %d commands were found", ran)
+	}
+}
+
+// copyRepository copies what Go needs to build.
+func copyRepository(t *testing.T, from, to string) {
+	t.Helper()
+	kinds := []string{".go", ".mod", ".sum", ".strategy", ".csv", ".patch"}
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == ".git" || name == "raftbench-results" {
+				return filepath.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(to, path), 0o755)
+		}
+		if !slices.Contains(kinds, filepath.Ext(path)) {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, path), text, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// edit changes a file as a small diff says: the lines with a space or a minus must be there, once, in this order.
+func edit(t *testing.T, path string, b *block) {
+	t.Helper()
+	var before, after []string
+	for _, line := range b.lines {
+		switch line[0] {
+		case '-':
+			before = append(before, line[1:])
+		case '+':
+			after = append(after, line[1:])
+		default:
+			before, after = append(before, line[1:]), append(after, line[1:])
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Join(before, "\n") + "\n"
+	if n := strings.Count(string(text), old); n != 1 {
+		t.Fatalf("CONTRIBUTING.md:%d: %q is in %s %d times, want once", b.line, old, b.file, n)
+	}
+	changed := strings.Replace(string(text), old, strings.Join(after, "\n")+"\n", 1)
+	if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The commands of the README that a test cannot run in seconds are run as plans, or with less of the same.
+var shortened = []struct{ pattern, with string }{
+	{`^(raftbench run matrix\b.*--clock virtual.*)$`, "$1"},
+	{`^(raftbench run matrix\b.*)$`, "$1 --dry-run"},
+	{`^(raftbench run lab2b\b.*--clock virtual.*)$`, "$1 --repeat 1"},
+	{`^(raftbench run lab2b\b)(.*)$`, "$1$2 --test BasicAgree --strategy eager --repeat 1"},
+	{`^(raftbench check\b)(.*)--seeds \d+(.*)$`, "$1$2--seeds 5$3"},
+	{`^(raftbench report) raftbench-results/\S+(.*)$`, "$1 raftbench-results/*$2"},
+}
+
+// TestReadmeCommands runs the commands that the README and ARCHITECTURE.md show.
+func TestReadmeCommands(t *testing.T) {
+	bin := build(t, ".")
+	dir := t.TempDir()
+	shell(t, dir, bin, "raftbench run matrix --quick --strategy eager,fast-signal --scenario steady --transport mem")
+	ran := 0
+	for _, document := range []string{"README.md", "ARCHITECTURE.md"} {
+		for _, b := range blocks(t, document) {
+			if b.language != "sh" {
+				continue
+			}
+			for _, line := range b.lines {
+				line = strings.TrimPrefix(line, "go run ./cmd/")
+				line, _, _ = strings.Cut(line, "  #")
+				line = strings.TrimSpace(line)
+				if !strings.HasPrefix(line, "raftbench ") {
+					continue
+				}
+				for _, s := range shortened {
+					if r := regexp.MustCompile(s.pattern); r.MatchString(line) {
+						line = r.ReplaceAllString(line, s.with)
+						break
+					}
+				}
+				t.Logf("%s:%d: %s", document, b.line, line)
+				shell(t, dir, bin, line)
+				ran++
+			}
+		}
+	}
+	if ran < 10 {
+		t.Fatalf("only %d commands were found", ran)
+	}
+}
+
+// TestCommandsAreTheSame: whoever follows the README does what CI does.
+func TestCommandsAreTheSame(t *testing.T) {
+	ci, err := os.ReadFile(".ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"go test -race ./...", "go run ./cmd/raftbench run matrix"} {
+		shown := slices.ContainsFunc(blocks(t, "README.md"), func(b block) bool { return slices.Contains(b.lines, command) })
+		if !shown {
+			t.Errorf("the README does not show %q as a command of its own", command)
+		}
+		if !regexp.MustCompile(`(?m)^step .*` + regexp.QuoteMeta(command) + `( --quick.*)?$`).Match(ci) {
+			t.Errorf(".ci/run does not run %q", command)
+		}
+	}
+}
+
+// TestLinks: what the documents link to is there.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	documents, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, _ := filepath.Glob("docs/*.md")
+	for _, document := range append(documents, more...) {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", document, m[1])
+			}
+		}
+	}
+}
+
+// TestNamedFiles: files, folders and functions that ARCHITECTURE.md names by path exist.
+func TestNamedFiles(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := regexp.MustCompile("`([a-z0-9_]+(?:/[a-z0-9_.-]+)*(?:\\.go|/))`(?:: `([^`]+)`)?")
+	found := 0
+	for _, m := range path.FindAllStringSubmatch(string(text), -1) {
+		found++
+		content, err := os.ReadFile(m[1])
+		if _, statErr := os.Stat(m[1]); statErr != nil {
+			t.Errorf("ARCHITECTURE.md names %s, which is not there", m[1])
+			continue
+		}
+		if m[2] == "" || err != nil {
+			continue
+		}
+		for _, name := range strings.Split(m[2], ", ") {
+			last := name[strings.LastIndex(name, ".")+1:]
+			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |var |const |\t)` + last + `\b`).Match(content) {
+				t.Errorf("ARCHITECTURE.md names %s in %s, which is not there", name, m[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Fatalf("only %d names were found: %s", found, fmt.Sprint(path))
+	}
+}

@@ -1,0 +1,215 @@
+// Package raftbench_test holds the tests of what is true of the whole repository: who may import whom, that packages are
+// documented, and that the documents' commands and examples work. There is no other code at this level.
+package raftbench_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/raftbench/raftbench/"
+
+// mayImport says which packages of this repository a package may import, tests aside. A rule for a/... holds for every
+// package below a, and gives it a and all below a as well.
+var mayImport = map[string]string{
+	"raft":                "", // and of the standard library no network, file or lock: see noClock
+	"strategies":          "raft internal/nearest",
+	"transports":          "raft",
+	"transports/...":      "raft",
+	"cluster":             "raft transports",
+	"cluster/live":        "cluster raft transports internal/wakeup",
+	"cluster/sim":         "cluster raft transports internal/nearest",
+	"cluster/...":         "cluster raft strategies transports",
+	"engines":             "cluster raft transports",
+	"engines/conformance": "cluster cluster/live engines engines/ raft strategies transports transports/",
+	"engines/...":         "cluster raft transports internal/wakeup",
+	"results":             "",
+	"reports":             "results",
+	"bench":               "cluster engines raft results check",
+	"check":               "cluster cluster/sim raft strategies transports",
+	"check/...":           "bench cluster cluster/live cluster/sim raft results strategies transports transports/mem",
+	"lab":                 "cluster raft results transports check",
+	"explain":             "bench cluster cluster/sim raft results transports",
+	"internal/...":        "",
+	"examples/...":        "lab raft strategies",
+	"cmd/raftbench":       "*",
+	"cmd/raftbench/...":   "",
+}
+
+// libraries says where a library may be imported, tests aside: everything else is free of it.
+var libraries = map[string]string{
+	"github.com/HdrHistogram/hdrhistogram-go": "results",
+	"github.com/anishathalye/porcupine":       "check",
+	"github.com/cespare/xxhash/v2":            "check cluster engines lab",
+	"github.com/dustin/go-humanize":           "cmd/raftbench reports",
+	"github.com/hashicorp/go-hclog":           "engines/hashicorp",
+	"github.com/hashicorp/raft":               "engines/hashicorp",
+	"github.com/olekukonko/tablewriter":       "cmd/raftbench reports",
+	"github.com/quic-go/quic-go":              "transports/quic",
+	"github.com/rogpeppe/go-internal":         "", // tests alone
+	"github.com/schollz/progressbar/v3":       "cmd/raftbench",
+	"github.com/urfave/cli/v2":                "cmd/raftbench",
+	"go.etcd.io/raft/v3":                      "engines/etcd",
+	"go.uber.org/goleak":                      "transports/conformance engines/conformance cluster/conformance",
+	"golang.org/x/sys":                        "internal/wakeup",
+	"golang.org/x/term":                       "cmd/raftbench",
+	"google.golang.org/protobuf":              "engines/etcd",
+}
+
+// noClock is what the core must do without, and a strategy.
+var noClock = regexp.MustCompile(`^(net|os|sync|syscall|context|log|runtime|io/fs|crypto/rand)(/|$)`)
+
+// source is one file that is no test.
+type source struct {
+	path    string
+	dir     string // slashes; "" at the root
+	imports []string
+	doc     string
+	name    string // of the package
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var list []source
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		s := source{path: path, dir: filepath.ToSlash(filepath.Dir(path)), doc: file.Doc.Text(), name: file.Name.Name}
+		for _, spec := range file.Imports {
+			s.imports = append(s.imports, strings.Trim(spec.Path.Value, `"`))
+		}
+		list = append(list, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// rule returns the packages that dir may import.
+func rule(dir string) (list []string, ok bool) {
+	if names, ok := mayImport[dir]; ok {
+		return strings.Fields(names), true
+	}
+	for up := dir; strings.Contains(up, "/"); {
+		up = up[:strings.LastIndex(up, "/")]
+		if names, ok := mayImport[up+"/..."]; ok {
+			return append(strings.Fields(names), up, up+"/"), true
+		}
+	}
+	return nil, false
+}
+
+// TestWhoImportsWhom keeps the rooms apart, as ARCHITECTURE.md says.
+func TestWhoImportsWhom(t *testing.T) {
+	for _, s := range sources(t) {
+		allowed, ok := rule(s.dir)
+		if !ok {
+			t.Errorf("%s: no rule says whom %s may import: add one to mayImport, and a line to ARCHITECTURE.md", s.path, s.dir)
+			continue
+		}
+		for _, path := range s.imports {
+			if own, ok := strings.CutPrefix(path, module); ok {
+				if !slices.ContainsFunc(allowed, func(a string) bool {
+					return a == "*" || a == own || strings.HasSuffix(a, "/") && strings.HasPrefix(own, a)
+				}) {
+					t.Errorf("%s: %s may not import %s", s.path, s.dir, own)
+				}
+				continue
+			}
+			if (s.dir == "raft" || s.dir == "strategies") && noClock.MatchString(path) && path != "sync" {
+				t.Errorf("%s: %s may not import %s", s.path, s.dir, path)
+			}
+			if s.dir == "raft" && path == "sync" {
+				t.Errorf("%s: the core has no lock", s.path)
+			}
+			for library, where := range libraries {
+				if path != library && !strings.HasPrefix(path, library+"/") {
+					continue
+				}
+				if !slices.ContainsFunc(strings.Fields(where), func(w string) bool { return s.dir == w || strings.HasPrefix(s.dir, w+"/") }) {
+					t.Errorf("%s: %s may only be imported in %q", s.path, library, where)
+				}
+			}
+			if s.dir == "raft" && strings.Contains(path, ".") {
+				t.Errorf("%s: the core imports the standard library alone, not %s", s.path, path)
+			}
+		}
+	}
+}
+
+// TestDependencies: every library that go.mod names directly has its place above and its reason in ARCHITECTURE.md.
+func TestDependencies(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	architecture, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) != 2 || !strings.Contains(words[0], ".") || !strings.HasPrefix(words[1], "v") {
+			continue // not a direct requirement
+		}
+		if _, ok := libraries[words[0]]; !ok {
+			t.Errorf("%s has no line in libraries", words[0])
+		}
+		if !strings.Contains(string(architecture), "`"+words[0]+"`") {
+			t.Errorf("ARCHITECTURE.md does not say why %s is there", words[0])
+		}
+	}
+}
+
+// TestPackagesAreDocumented: every package has one doc comment, of more than a sentence, that also says what it does not
+// do.
+func TestPackagesAreDocumented(t *testing.T) {
+	docs := map[string][]source{}
+	names := map[string]string{}
+	for _, s := range sources(t) {
+		names[s.dir] = s.name
+		if s.doc != "" {
+			docs[s.dir] = append(docs[s.dir], s)
+		}
+	}
+	limits := regexp.MustCompile(`\b(not|no|nothing|nobody|neither|never|without|nor)\b`)
+	for dir, name := range names {
+		switch list := docs[dir]; {
+		case len(list) == 0:
+			t.Errorf("%s has no doc comment", dir)
+		case len(list) > 1:
+			t.Errorf("%s has %d doc comments: in %s and %s", dir, len(list), list[0].path, list[1].path)
+		case name != "main" && !strings.HasPrefix(list[0].doc, "Package "+name+" "):
+			t.Errorf("%s: the doc comment begins with %q", list[0].path, firstLine(list[0].doc))
+		case name == "main" && !strings.HasPrefix(list[0].doc, "Command "):
+			t.Errorf("%s: the doc comment begins with %q", list[0].path, firstLine(list[0].doc))
+		case !limits.MatchString(list[0].doc):
+			t.Errorf("%s: the doc comment does not say what the package does not do", list[0].path)
+		}
+	}
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
