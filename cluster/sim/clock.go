@@ -41,8 +41,8 @@ func (c *clock) when(own raft.Time, now raft.Time) raft.Time {
 	if ahead <= 0 {
 		return now
 	}
-	// A first guess that is late by a little, then back by what it is too late.
-	t := now.Add(time.Duration(float64(ahead)/(1+float64(c.ppm)/1e6)) + 2)
+	// A guess, and from there to the very nanosecond.
+	t := now.Add(time.Duration(float64(ahead) / (1 + float64(c.ppm)/1e6)))
 	for c.at(t-1) >= own {
 		t--
 	}

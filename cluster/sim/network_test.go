@@ -101,6 +101,28 @@ func TestTimeThreshold(t *testing.T) {
 	}
 }
 
+// The timer follows the round trip that is measured: after many at 200 ms it is 200 + max(4*0, 200).
+func TestTimerFollowsRoundTrip(t *testing.T) {
+	link := sim.Link{Delay: 10 * time.Millisecond}
+	slow := sim.Link{Delay: 100 * time.Millisecond}
+	down := slow
+	down.Down = true
+	w := newWorld(t, 2, sim.Config{Transport: "tcp", Links: all(link)})
+	w.set(1, 2, slow)
+	w.set(2, 1, slow)
+	for i := range 100 {
+		w.sendAt(time.Duration(i)*time.Second, appends, 100)
+	}
+	w.at(100*time.Second, func() { w.set(1, 2, down) })
+	w.sendAt(100*time.Second, appends, 100)
+	w.at(100*time.Second+time.Millisecond, func() { w.set(1, 2, slow) })
+	w.run(time.Hour)
+	got := w.probes[2].got
+	if last := got[len(got)-1]; len(got) != 101 || last.number != 101 || last.at.Sub(ms(100_500)).Abs() > time.Millisecond {
+		t.Fatalf("%d frames, the last %v", len(got), got[len(got)-1])
+	}
+}
+
 // Head-of-line blocking: in TCP everything waits for a lost frame, in QUIC only what is in its stream.
 func TestHeadOfLineBlocking(t *testing.T) {
 	const late = 20*9./8 + 10

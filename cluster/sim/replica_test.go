@@ -10,6 +10,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/strategies"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -99,6 +100,69 @@ func TestCrashTearsTheDisk(t *testing.T) {
 				t.Errorf("a torn disk holds entries up to %d", last)
 			}
 		}
+	}
+}
+
+// What a crash cut off is over: neither its saves nor the end of its sync concern the next life.
+func TestDiskAfterACrash(t *testing.T) {
+	w := newWorld(t, 1, sim.Config{Disk: sim.Disk{Sync: 10 * time.Millisecond}})
+	w.saveAt(0, 1)
+	w.saveAt(11*time.Millisecond, 2) // lost, with its sync that would end at 21
+	w.at(15*time.Millisecond, func() { w.Crash(1); _ = w.Restart(1) })
+	w.saveAt(16*time.Millisecond, 2)
+	w.run(22 * time.Millisecond)
+	if last := w.Durable(1).Log.Last(); last != 1 {
+		t.Fatalf("durable up to %d after 22 ms", last)
+	}
+	w.run(time.Second)
+	if want := []note{{ms(26), 2}}; !slices.Equal(w.probes[1].saved, want) || w.Durable(1).Log.Last() != 2 {
+		t.Fatalf("saved %v, on disk up to %d", w.probes[1].saved, w.Durable(1).Log.Last())
+	}
+}
+
+// A leader whose disk is far behind commits with the others' help; what it has not saved is not forgotten anywhere, or
+// it could not go on after a crash.
+func TestNothingIsForgottenBeforeItIsSaved(t *testing.T) {
+	strategy, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sim.New(sim.Config{Config: cluster.Config{Replicas: 3, Strategy: strategy, Heartbeat: 10 * time.Millisecond, ElectionTimeout: 100 * time.Millisecond,
+		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Campaign(1)
+	leader, err := cluster.WaitLeader(t.Context(), c, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDisk(leader, sim.Disk{Sync: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	left := 5000
+	for range 10 {
+		p := &cluster.Proposal{Data: []byte("value")}
+		p.Done = func(p *cluster.Proposal) {
+			if left--; left > 0 {
+				c.Propose(leader, p)
+			}
+		}
+		c.Propose(leader, p)
+	}
+	if err := c.Wait(t.Context(), time.Minute, func() bool { return left <= 0 }); err != nil {
+		t.Fatal(err)
+	}
+	c.Crash(leader)
+	if err := errors.Join(c.SetDisk(leader, sim.Disk{}), c.Restart(leader)); err != nil {
+		t.Fatal(err)
+	}
+	err = c.Wait(t.Context(), time.Minute, func() bool {
+		now := cluster.Leader(c)
+		return now != 0 && c.Status(leader).Last >= 5000 && c.Status(leader).Last == c.Status(now).Last
+	})
+	if err != nil {
+		t.Fatalf("the old leader is %+v: %v", c.Status(leader), err)
 	}
 }
 
