@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	"lab":                 "cluster raft results transports check",
 	"explain":             "bench cluster cluster/sim raft results transports",
 	"internal/...":        "",
-	"examples/...":        "lab raft strategies",
+	"examples/...":        "lab raft strategies transports",
 	"cmd/raftbench":       "*",
 	"cmd/raftbench/...":   "",
 }
