@@ -53,6 +53,7 @@ type member struct {
 	beatAt     raft.Time // leader: the next tick
 	leaseAt    raft.Time // others: when the leader is forgotten
 	electionAt raft.Time // others: when to campaign
+	standing   bool      // it was made to campaign, and is not elected yet
 }
 
 // peer is what a leader has seen of one follower. It only serves observers.
@@ -249,6 +250,7 @@ func (m *member) restartElectionTimer(now raft.Time) {
 // Campaign starts an election without asking first, as after a transfer of leadership.
 func (m *member) Campaign(now raft.Time) {
 	m.restartElectionTimer(now)
+	m.standing = true
 	if m.role == raft.Follower {
 		self := uint64(m.id)
 		_ = m.node.Step(&raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), From: &self, To: &self})
@@ -257,11 +259,15 @@ func (m *member) Campaign(now raft.Time) {
 	_ = m.node.Campaign()
 }
 
-// Reachable tells a leader that what was in flight to a peer is lost: the library probes with its next message.
+// Reachable tells a leader that what was in flight to a peer is lost: the library probes with its next message. A member
+// that was made to campaign asks again, since the library asks once.
 func (m *member) Reachable(_ raft.Time, id raft.ID) {
-	if m.role == raft.Leader {
+	switch {
+	case m.role == raft.Leader:
 		m.peers[id-1].probing = true
 		m.node.ReportUnreachable(uint64(id))
+	case m.standing && m.role != raft.Follower:
+		_ = m.node.Campaign()
 	}
 }
 
@@ -423,6 +429,7 @@ func (m *member) changeRole(now raft.Time, role raft.Role) {
 		m.restartElectionTimer(now)
 	}
 	m.role = role
+	m.standing = m.standing && role != raft.Leader && m.leader == 0
 	m.event(raft.Event{Kind: raft.EventRole, Role: role, Term: m.term, Peer: m.leader})
 }
 

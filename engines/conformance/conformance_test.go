@@ -1,0 +1,187 @@
+package conformance
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/transports/mem"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The suite is only worth something if it refuses what is wrong. Each plant is this project's own core with one fault,
+// and names the case that must find it.
+func TestFaultyEnginesAreRefused(t *testing.T) {
+	for _, plant := range []struct {
+		name, found, words string
+		engine             cluster.Engine
+	}{
+		{"acknowledges before commit", "an isolated leader acknowledges nothing", "acknowledged proposal", hasty},
+		{"forgets in a crash", "all come back", "", forgetful},
+		{"applies out of order", "commits in one order", "different entries", disorderly},
+		{"calls failed what is committed", "commits in one order", "were committed", pessimist},
+		{"calls failed what it cannot know", "does not call failed what it cannot know", "was told to have failed", know},
+		{"leaves clients without an answer", "answers all when closed", "was answered 0 times", silent},
+		{"answers twice", "commits in one order", "was answered 2 times", twice},
+		{"does not count", "counts", "entries were sent", uncounted},
+		{"acknowledges what a leader appends, once it is the follower's turn", "commits in one order", "", anywhere},
+	} {
+		t.Run(plant.name, func(t *testing.T) {
+			e := engines.Engine{Name: "faulty", Configure: func(cfg *cluster.Config) { cfg.Engine = plant.engine }}
+			for _, c := range Cases {
+				if c.Name != plant.found {
+					continue
+				}
+				err := c.Check(t.Context(), e, engines.Place{Transport: mem.Kind()})
+				if err == nil {
+					t.Fatalf("%q does not find it", c.Name)
+				}
+				if !strings.Contains(err.Error(), plant.words) {
+					t.Fatalf("%q finds something else: %v", c.Name, err)
+				}
+				return
+			}
+			t.Fatalf("there is no case %q", plant.found)
+		})
+	}
+}
+
+// wrapped is a member with something changed.
+type wrapped struct {
+	cluster.Member
+	propose func(now raft.Time, p *cluster.Proposal)
+}
+
+func (w wrapped) Propose(now raft.Time, p *cluster.Proposal) { w.propose(now, p) }
+
+// behind makes a proposal that goes to the member in the place of p, and passes on what done says.
+func behind(p *cluster.Proposal, done func(*cluster.Proposal)) *cluster.Proposal {
+	return &cluster.Proposal{Data: p.Data, Due: p.Due, Done: func(q *cluster.Proposal) {
+		p.Outcome, p.Err, p.Replica, p.Index, p.Term, p.Stages = q.Outcome, q.Err, q.Replica, q.Index, q.Term, q.Stages
+		done(p)
+	}}
+}
+
+func hasty(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
+		refused := false
+		q := behind(p, func(*cluster.Proposal) { refused = true })
+		m.Propose(now, q)
+		if refused {
+			p.Done(p)
+			return
+		}
+		p.Outcome, p.Index, p.Term = cluster.Committed, q.Index, q.Term
+		p.Done(p)
+	}}, err
+}
+
+// unwritten claims to have saved.
+type unwritten struct{ cluster.Host }
+
+func (unwritten) Save(raft.Save) bool { return true }
+
+func forgetful(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	own := *cfg
+	own.Retain = 0 // there is nothing on its disk that could be shortened
+	return cluster.NewReplica(id, &own, unwritten{host}, disk)
+}
+
+func pessimist(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
+		m.Propose(now, behind(p, func(p *cluster.Proposal) {
+			if p.Outcome == cluster.Committed && p.Index%10 == 0 {
+				p.Outcome = cluster.Failed
+			}
+			p.Done(p)
+		}))
+	}}, err
+}
+
+func know(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
+		m.Propose(now, behind(p, func(p *cluster.Proposal) {
+			if p.Outcome == cluster.Unknown {
+				p.Outcome = cluster.Failed
+			}
+			p.Done(p)
+		}))
+	}}, err
+}
+
+func twice(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
+		m.Propose(now, behind(p, func(p *cluster.Proposal) {
+			p.Done(p)
+			p.Done(p)
+		}))
+	}}, err
+}
+
+// anywhere lets followers take proposals, which go nowhere.
+func anywhere(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
+		m.Propose(now, behind(p, func(p *cluster.Proposal) {
+			if p.Outcome == cluster.Refused {
+				p.Outcome = cluster.Committed
+			}
+			p.Done(p)
+		}))
+	}}, err
+}
+
+type mute struct{ cluster.Member }
+
+func (mute) Abandon() {}
+
+func silent(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return mute{m}, err
+}
+
+type unaware struct{ cluster.Member }
+
+func (unaware) Counters() cluster.Counters { return cluster.Counters{} }
+
+func uncounted(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	return unaware{m}, err
+}
+
+// swapping shows the first two values of a batch in each other's place.
+type swapping struct{ cluster.Observer }
+
+func (s swapping) Applied(now raft.Time, id raft.ID, run raft.Entries) {
+	if run.Count > 1 {
+		var list []raft.Entry
+		for e := range run.All() {
+			list = append(list, raft.Entry{Term: e.Term, Data: bytes.Clone(e.Data)})
+		}
+		list[0], list[1] = list[1], list[0]
+		run = raft.Entries{First: run.First}
+		for _, e := range list {
+			run.Append(e.Term, e.Data)
+		}
+	}
+	s.Observer.Applied(now, id, run)
+}
+
+func disorderly(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	if id == 2 {
+		own := *cfg
+		own.Observer = swapping{cfg.Observer}
+		cfg = &own
+	}
+	return cluster.NewReplica(id, cfg, host, disk)
+}

@@ -1,0 +1,21 @@
+package raftbench_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/engines/conformance"
+	"github.com/raftbench/raftbench/engines/raftbench"
+	"github.com/raftbench/raftbench/transports/mem"
+	"github.com/raftbench/raftbench/transports/quic"
+	"github.com/raftbench/raftbench/transports/tcp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	conformance.Run(t, raftbench.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()},
+		engines.Place{Transport: quic.PerClass()})
+}
