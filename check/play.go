@@ -422,7 +422,7 @@ func (r *run) intact() []raft.ID {
 // an AppendEntries holds only a few entries, the time for those that are missing.
 func (r *run) serves(ctx context.Context) error {
 	search, transfer := r.searching()
-	limit := 10*r.plan.Group.ElectionTimeout + search
+	limit := 10*r.plan.Group.ElectionTimeout + search + transfer
 	cl := &client{run: r, number: len(r.clients), last: true}
 	r.clients = append(r.clients, cl)
 	cl.next()
@@ -433,7 +433,7 @@ func (r *run) serves(ctx context.Context) error {
 		return err
 	}
 	ids := r.intact()
-	if err := r.wait(ctx, limit+transfer, func() bool { return r.level(ids) }); errors.Is(err, cluster.ErrTimeout) {
+	if err := r.wait(ctx, limit, func() bool { return r.level(ids) }); errors.Is(err, cluster.ErrTimeout) {
 		return r.fail(Live, "the logs did not become equal within %v after everything was healed: %s", r.c.Now().Sub(from), r.statuses())
 	} else if err != nil {
 		return err
@@ -475,7 +475,9 @@ func (r *run) searching() (search, transfer time.Duration) {
 			}
 			var shared uint64
 			d := r.v.diverged(a, b, uint64(len(a.log)), &shared)
-			lag = max(lag, int(d.entries))
+			if lag = max(lag, int(d.entries)); !r.v.searches.exact {
+				lag = max(lag, len(a.log)) // some of what both have may be sent again
+			}
 			most := int(d.entries)
 			if r.v.searches.rejections != nil {
 				most = r.v.searches.rejections(d)
