@@ -152,12 +152,12 @@ func (l *Log) AppendEntries(e Entries) {
 	}
 	b := e.Bytes
 	for n := e.Count; n > 0; {
-		term, data, _ := splitEntry(b)
-		s := l.room(EntryOverhead + len(data))
+		_, first, _ := splitEntry(b)
+		s := l.room(EntryOverhead + len(first))
 		// Copy as many entries as the segment takes in one piece.
 		used, at := 0, len(s.buf)
 		for n > 0 {
-			term, data, _ = splitEntry(b[used:])
+			term, data, _ := splitEntry(b[used:])
 			size := EntryOverhead + len(data)
 			if used > 0 && at+used+size > cap(s.buf) {
 				break

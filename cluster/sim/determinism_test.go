@@ -57,8 +57,7 @@ func story(t testing.TB, transport string, seed uint64, replicas int) (digest, e
 	const clients = 10
 	for range clients {
 		p := &cluster.Proposal{Data: make([]byte, 200)}
-		var offer func(now raft.Time) raft.Time
-		offer = func(raft.Time) raft.Time {
+		offer := func(raft.Time) raft.Time {
 			if leader = cluster.Leader(c); leader == 0 {
 				return c.Now().Add(time.Millisecond)
 			}

@@ -26,7 +26,6 @@ type member struct {
 	beatAt  raft.Time
 	offered []*cluster.Proposal // since the last Settle
 	matches []uint64            // scratch
-	runs    []raft.Entries      // scratch
 
 	// Follower: an answer is due.
 	answer, gap bool
