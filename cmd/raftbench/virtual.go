@@ -31,10 +31,10 @@ func virtualFlags() []cli.Flag {
 		&cli.DurationFlag{Category: virtualCategory, Name: "jitter", Usage: "how much delays vary"},
 		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: sim.Uniform.String(), Usage: "how they vary: " + strings.Join(sim.Distributions, ", ")},
 		&cli.StringFlag{Category: virtualCategory, Name: "loss", Value: "0%", Usage: "packets lost"},
-		&cli.Float64Flag{Category: virtualCategory, Name: "loss-burst", Usage: "packets lost in a row, in the mean (default: each by itself)"},
+		&cli.Float64Flag{Category: virtualCategory, Name: "loss-burst", DefaultText: "each by itself", Usage: "packets lost in a row, in the mean"},
 		&cli.StringFlag{Category: virtualCategory, Name: "duplicate", Value: "0%", Usage: "frames that arrive twice, over datagram"},
 		&cli.StringFlag{Category: virtualCategory, Name: "reorder", Value: "0%", Usage: "frames that are overtaken"},
-		&cli.StringFlag{Category: virtualCategory, Name: "rate-limit", Usage: "of each link, such as 100Mbit (default: none)"},
+		&cli.StringFlag{Category: virtualCategory, Name: "rate-limit", DefaultText: "none", Usage: "of each link, such as 100Mbit"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "disk-write", Usage: "to write one save"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "disk-sync", Usage: "to sync what was written"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "cpu-per-message", Usage: "for each message that a replica receives or sends, and each proposal"},
@@ -167,6 +167,18 @@ func (v *virtual) regions(nodes int) string {
 		list = append(list, fmt.Sprintf("%d %s", id, v.topology.Regions[v.topology.Region(id)]))
 	}
 	return strings.Join(list, ", ")
+}
+
+func listTopologies() ([]string, [][]string) {
+	var rows [][]string
+	for _, name := range sim.Topologies() {
+		t, err := sim.LoadTopology(name)
+		if err != nil {
+			panic(err) // it is part of the program
+		}
+		rows = append(rows, []string{name, strings.Join(t.Regions, ", ") + ". " + t.Source})
+	}
+	return []string{"topology", "regions, and where the figures are from"}, rows
 }
 
 // open makes a simulated group.
