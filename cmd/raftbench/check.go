@@ -34,14 +34,14 @@ Examples:
   raftbench check --seed 4711              one seed, with what it decides
   raftbench check --exhaustive             all interleavings of a small group`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "seeds", Usage: "how many seeds, such as 2000 or 20k (default: 2000, or 1 with --seed)"},
-			&cli.Uint64Flag{Name: "seed", Usage: "the first seed (default: 1)"},
-			&cli.DurationFlag{Name: "duration", Usage: "stop after this long, whatever --seeds says"},
+			&cli.StringFlag{Name: "seeds", DefaultText: "2000, or 1 with --seed", Usage: "how many seeds, such as 2000 or 20k"},
+			&cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "the first seed"},
+			&cli.DurationFlag{Name: "duration", DefaultText: "none", Usage: "stop after this long, whatever --seeds says"},
 			&cli.IntFlag{Name: "jobs", Value: runtime.NumCPU(), Usage: "seeds at a time"},
-			&cli.IntFlag{Name: "nodes", Usage: "replicas in every group, 1 to 15 (default: each seed draws it)"},
-			&cli.StringFlag{Name: "strategy", Usage: "the strategy of every group (default: each seed draws it)"},
+			&cli.IntFlag{Name: "nodes", DefaultText: "each seed draws it", Usage: "replicas in every group, 1 to 15"},
+			&cli.StringFlag{Name: "strategy", DefaultText: "each seed draws it", Usage: "the strategy of every group"},
 			&cli.StringFlag{Name: "faults", Usage: "with --seed: only these faults of its schedule, by number, such as 2,5"},
-			&cli.BoolFlag{Name: "exhaustive", Usage: "all interleavings of a small group, instead of seeds"},
+			&cli.BoolFlag{Name: "exhaustive", DisableDefaultText: true, Usage: "all interleavings of a small group, instead of seeds"},
 		},
 		Action: runCheck,
 	}
