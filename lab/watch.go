@@ -54,7 +54,7 @@ func (w *watch) Applied(_ raft.Time, id raft.ID, entries raft.Entries) {
 		if e.Index > uint64(len(w.agreed)) {
 			w.agreed = append(w.agreed, value)
 		} else if first := w.agreed[e.Index-1]; first != value {
-			w.breaks("replica %d applied %.20q at index %d, another had applied %.20q", id, value, e.Index, first)
+			w.breaks("replica %d applied %s at index %d, another had applied %s", id, show(value), e.Index, show(first))
 		}
 	}
 }

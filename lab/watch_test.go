@@ -35,7 +35,7 @@ func TestWatchNoticesWhatMayNeverHappen(t *testing.T) {
 				w.Events(0, id, []raft.Event{{Kind: raft.EventRole, Role: raft.Candidate, Term: 3}, {Kind: raft.EventRole, Role: raft.Leader, Term: 3}})
 			}
 		}},
-		{`replica 2 applied "x" at index 2`, func(w *watch) {
+		{"replica 2 applied 78 at index 2, another had applied 62", func(w *watch) {
 			w.Applied(0, 1, run(1, "a", "b"))
 			w.Applied(0, 2, run(1, "a", "x"))
 		}},
@@ -48,7 +48,7 @@ func TestWatchNoticesWhatMayNeverHappen(t *testing.T) {
 			w.Applied(0, 1, run(1, "a"))
 			w.Applied(0, 1, run(1, "a"))
 		}},
-		{`replica 1 applied "b" at index 1`, func(w *watch) {
+		{"replica 1 applied 62 at index 1, another had applied 61", func(w *watch) {
 			w.Applied(0, 1, run(1, "a"))
 			w.restarted(1)
 			w.Applied(0, 1, run(1, "b"))

@@ -1,0 +1,137 @@
+package labadapter
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/raftbench/raftbench/lab"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/strategies"
+)
+
+var all = flag.Bool("all", false, "play parts 2A and 2C too: a minute and more")
+
+// The driver passes the lab's tests on a network of calls. They run on the wall clock and sleep most of the time.
+//
+//	go test ./examples/labadapter -all
+func TestLab(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	eager, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("tests", func(t *testing.T) {
+		for _, test := range lab.Tests {
+			if test.Suite != "2B" && !*all || testing.Short() && test.Name == "Backup" {
+				continue
+			}
+			t.Run(test.Suite+"/"+test.Name, func(t *testing.T) {
+				t.Parallel()
+				for range 5 {
+					r := lab.Play(t.Context(), test, lab.Settings{Strategy: eager, Heartbeat: 100 * time.Millisecond,
+						ElectionTimeout: lab.LabElectionTimeout, Seed: 1, Open: open})
+					switch r.Status {
+					case results.OK:
+						t.Logf("%.1f s, %d RPCs, %d bytes, %d committed", r.Lab.Total.Seconds(), r.Lab.RPCs, r.Lab.Bytes(), r.Lab.Committed)
+						return
+					case results.Inconclusive:
+						t.Log(r.Reason) // the machine was too late; again
+					default:
+						t.Fatalf("%s: %s", r.Status, r.Reason)
+					}
+				}
+				t.Skip("the machine is too busy for heartbeats")
+			})
+		}
+	})
+}
+
+// A reply answers the very call, also when several are under way.
+func TestReplyAnswersItsCall(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	strategy, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	applyCh := make(chan ApplyMsg)
+	rf, err := Make([]Peer{nil, nil}, 0, &disk{}, applyCh, Config{Strategy: strategy, Heartbeat: time.Second, ElectionTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := uint64(1); seq <= 3; seq++ {
+		request := raft.Message{Type: raft.AppendEntries, From: 2, To: 1, Term: 1, Seq: seq, PrevLogIndex: seq - 1}
+		var reply raft.Message
+		rf.Handle(&request, &reply)
+		if reply.Type != raft.AppendEntriesReply || reply.Seq != seq || reply.PrevLogIndex != seq-1 || reply.Success != (seq == 1) {
+			t.Errorf("request %d was answered with %+v", seq, reply)
+		}
+	}
+	var none raft.Message
+	rf.Handle(&raft.Message{Type: raft.AppendEntries, From: 2, To: 1, Term: 1, Entries: raft.Entries{First: 1, Count: 1}}, &none)
+	if none.Type != 0 {
+		t.Errorf("malformed entries were answered with %+v", none)
+	}
+	rf.Kill()
+	rf.Handle(&raft.Message{Type: raft.RequestVote, From: 2, To: 1, Term: 5, Seq: 9}, &none)
+	if _, open := <-applyCh; open || none.Type != 0 {
+		t.Errorf("a killed replica answers %+v, or applies", none)
+	}
+}
+
+// What was saved by one life is there in the next.
+func TestStateSurvives(t *testing.T) {
+	strategy, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &disk{}
+	start := func() (*Raft, chan ApplyMsg) {
+		applyCh := make(chan ApplyMsg, 10)
+		rf, err := Make([]Peer{nil}, 0, d, applyCh, Config{Strategy: strategy, Heartbeat: time.Millisecond, ElectionTimeout: 2 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rf, applyCh
+	}
+	rf, applyCh := start()
+	deadline := time.After(10 * time.Second)
+	for want := 1; want <= 2; want++ {
+		index, ok := 0, false
+		for again := time.NewTicker(time.Millisecond); !ok; {
+			if index, _, ok = rf.Start("command"); ok && index != want {
+				t.Fatalf("index %d, want %d", index, want)
+			}
+			select {
+			case <-again.C:
+			case <-deadline:
+				t.Fatal("it never leads")
+			}
+		}
+		// In the second life the first command is applied anew, once one of that life commits.
+		for i := 1; i <= want; i++ {
+			select {
+			case msg := <-applyCh:
+				if msg.Command != "command" || msg.CommandIndex != i {
+					t.Errorf("applied %+v, want command %d", msg, i)
+				}
+			case <-deadline:
+				t.Fatalf("command %d is not applied", i)
+			}
+		}
+		term, _ := rf.GetState()
+		rf.Kill()
+		rf, applyCh = start()
+		if again, _ := rf.GetState(); again < term {
+			t.Errorf("term %d after term %d", again, term)
+		}
+	}
+	rf.Kill()
+	d.state = []byte("nonsense")
+	if _, err := Make([]Peer{nil}, 0, d, applyCh, Config{Strategy: strategy}); err == nil {
+		t.Error("a damaged state is taken")
+	}
+}
