@@ -310,9 +310,9 @@ func (r *labReport) sweepFindings(transport string) []string {
 		if !ok {
 			continue
 		}
-		text := fmt.Sprintf("%s %.1f s + %.0f periods", clean(s), whole.intercept, whole.slope)
+		text := fmt.Sprintf("%s %s", clean(s), whole)
 		if b, ok := r.sweep(transport, s, []string{lawTest}); ok {
-			text += fmt.Sprintf(" (%s: %.1f s + %.0f)", lawTest, b.intercept, b.slope)
+			text += fmt.Sprintf(" (%s: %s)", lawTest, b)
 		}
 		parts = append(parts, text)
 	}

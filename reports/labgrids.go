@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -300,9 +301,18 @@ func (r *labReport) lawGrid() grid {
 	return g
 }
 
-// line is a straight line through points, by least squares.
+// line is a straight line of a total, in s, over a period, in s.
 type line struct{ slope, intercept float64 }
 
+func (l line) String() string {
+	sign := "+"
+	if l.slope < 0 {
+		sign = "-"
+	}
+	return fmt.Sprintf("%.1f s %s %.0f periods", l.intercept, sign, math.Abs(l.slope))
+}
+
+// fit returns the line through points that least squares give.
 func fit(x, y []float64) (line, bool) {
 	n := float64(len(x))
 	var sx, sy, sxx, sxy float64
