@@ -35,6 +35,9 @@ type Histogram struct {
 	counts   counts
 	min, max int64 // ns; both 0 while empty
 	sum      int64 // ns
+
+	// Proposals of one batch take equally long: equal durations in a row are counted here, and go to the buckets as one.
+	run, times int64 // ns; how often it came since it last went to the buckets
 }
 
 // counts is what hdr.Histogram, quick to record into, and hdr.PackedHistogram, small to keep, have in common.
@@ -65,18 +68,54 @@ func (h *Histogram) Record(d time.Duration) error {
 		return fmt.Errorf("%w: the sum of all durations passes %v: nothing was recorded, so the trial is invalid",
 			ErrOutOfRange, time.Duration(math.MaxInt64))
 	}
-	if err := h.counts.RecordValue(v); err != nil {
-		return fmt.Errorf("%w: %v", ErrOutOfRange, err)
+	if v == h.run && h.times > 0 {
+		h.times++
+		h.sum += v
+		return nil
 	}
-	if h.counts.TotalCount() == 1 {
+	if err := h.settle(); err != nil {
+		return err
+	}
+	if h.counts.TotalCount() == 0 {
 		h.min, h.max = v, v
 	}
+	h.run, h.times = v, 1
 	h.min, h.max, h.sum = min(h.min, v), max(h.max, v), h.sum+v
 	return nil
 }
 
+// settle brings what was recorded last to the buckets.
+func (h *Histogram) settle() error {
+	n := h.times
+	if n == 0 {
+		return nil
+	}
+	h.times = 0
+	if c, ok := h.counts.(*hdr.Histogram); ok {
+		if err := c.RecordValues(h.run, n); err != nil {
+			return fmt.Errorf("%w: %v", ErrOutOfRange, err)
+		}
+		return nil
+	}
+	for range n {
+		if err := h.counts.RecordValue(h.run); err != nil {
+			return fmt.Errorf("%w: %v", ErrOutOfRange, err)
+		}
+	}
+	return nil
+}
+
+// settled returns the buckets with everything in them. Durations were in range when they were recorded, so nothing can
+// be refused.
+func (h *Histogram) settled() counts {
+	if err := h.settle(); err != nil {
+		panic(err)
+	}
+	return h.counts
+}
+
 // Count returns how many durations were recorded.
-func (h *Histogram) Count() uint64 { return uint64(h.counts.TotalCount()) }
+func (h *Histogram) Count() uint64 { return uint64(h.counts.TotalCount() + h.times) }
 
 // Min returns the smallest recorded duration, exactly, and 0 for an empty histogram.
 func (h *Histogram) Min() time.Duration { return time.Duration(h.min) }
@@ -90,24 +129,24 @@ func (h *Histogram) Sum() time.Duration { return time.Duration(h.sum) }
 // Mean returns the mean of all recorded durations, rounded down to a nanosecond, and 0 for an empty histogram. It is
 // drawn from the exact sum, so means of stages add up as the stages do.
 func (h *Histogram) Mean() time.Duration {
-	n := h.counts.TotalCount()
+	n := h.Count()
 	if n == 0 {
 		return 0
 	}
-	return time.Duration(h.sum / n)
+	return time.Duration(h.sum / int64(n))
 }
 
 // Quantile returns the duration that a fraction q, 0 to 1, of all recorded durations do not exceed, and 0 for an empty
 // histogram. It is never below the true one and at most 0.1% above it, and never outside Min..Max.
 func (h *Histogram) Quantile(q float64) time.Duration {
-	if h.counts.TotalCount() == 0 {
+	if h.Count() == 0 {
 		return 0
 	}
 	if q <= 0 {
 		return h.Min()
 	}
 	// The library names a bucket by its highest value, which may lie above every value in it.
-	return time.Duration(min(max(h.counts.ValueAtPercentile(q*100), h.min), h.max))
+	return time.Duration(min(max(h.settled().ValueAtPercentile(q*100), h.min), h.max))
 }
 
 // Merge adds all of other's durations to h. An error means that some could not be added; h must then be thrown away.
@@ -120,16 +159,16 @@ func (h *Histogram) Merge(other *Histogram) error {
 	}
 	first := h.Count() == 0
 	var dropped int64
-	switch into := h.counts.(type) {
+	switch into := h.settled().(type) {
 	case *hdr.Histogram:
-		switch from := other.counts.(type) {
+		switch from := other.settled().(type) {
 		case *hdr.Histogram:
 			dropped = into.Merge(from)
 		case *hdr.PackedHistogram:
 			dropped = from.MergeInto(into)
 		}
 	case *hdr.PackedHistogram:
-		switch from := other.counts.(type) {
+		switch from := other.settled().(type) {
 		case *hdr.Histogram:
 			dropped = into.MergeFrom(from)
 		case *hdr.PackedHistogram:
@@ -175,7 +214,7 @@ type encoded struct {
 
 // MarshalJSON writes the exact count, minimum, maximum and sum, and the buckets in HdrHistogram's own V2 encoding.
 func (h *Histogram) MarshalJSON() ([]byte, error) {
-	text, err := h.counts.EncodeV2()
+	text, err := h.settled().EncodeV2()
 	if err != nil {
 		return nil, fmt.Errorf("encoding a histogram: %w", err)
 	}
