@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
@@ -145,6 +146,15 @@ func quantity(text string) (float64, error) {
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	return n * factor, err
+}
+
+// duration reads a time: 100ms, 2s.
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a time with its unit, such as 100ms or 2s", text)
+	}
+	return d, nil
 }
 
 // sizeBytes reads a size: 128, 4KiB, 1MB.

@@ -160,7 +160,7 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 	if err := names(c, "transport", known, &m.Transports); err != nil {
 		return nil, err
 	}
-	if err := into(c, "heartbeat", time.ParseDuration, &m.Heartbeats); err != nil {
+	if err := into(c, "heartbeat", duration, &m.Heartbeats); err != nil {
 		return nil, err
 	}
 	if m.Tests, err = testsOf(c); err != nil {

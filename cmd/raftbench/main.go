@@ -80,8 +80,8 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 	go func() {
 		select {
 		case <-signals:
-			fmt.Fprintln(stderr, "\nraftbench: interrupted: finishing what is being written; once more stops at once")
 			cancel()
+			fmt.Fprintln(stderr, "\nraftbench: interrupted: finishing what is being written; once more stops at once")
 		case <-done:
 			return
 		}
@@ -206,8 +206,8 @@ func flagNames(flags []cli.Flag) []string {
 	return names
 }
 
-// flagText is what stands before the text about a flag or a command.
-var flagText = regexp.MustCompile(`^ +\S.*?\S {2,}`)
+// beforeText is what stands before a text in the help: a flag, or only spaces.
+var beforeText = regexp.MustCompile(`^ +(-.*?\S {2,})?`)
 
 // printHelp writes the library's help in lines of listWidth columns at the most.
 func printHelp(w io.Writer, template string, data any) {
@@ -215,9 +215,8 @@ func printHelp(w io.Writer, template string, data any) {
 	cli.HelpPrinterCustom(&text, template, data, nil)
 	for line := range strings.Lines(text.String()) {
 		if line = strings.TrimRight(line, " \n"); len([]rune(line)) > listWidth {
-			if head := flagText.FindString(line); head != "" {
-				line = head + strings.ReplaceAll(wrapped(line[len(head):], listWidth-len(head)), "\n", "\n"+strings.Repeat(" ", len(head)))
-			}
+			head := beforeText.FindString(line)
+			line = head + strings.ReplaceAll(wrapped(line[len(head):], listWidth-len(head)), "\n", "\n"+strings.Repeat(" ", len(head)))
 		}
 		fmt.Fprintln(w, line)
 	}
