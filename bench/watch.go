@@ -47,12 +47,18 @@ type reach struct {
 	at    raft.Time
 }
 
-// finished is a recorded proposal whose news still travels.
+// finished is a run of recorded proposals whose news still travels: of those with the indexes first to last, one batch,
+// which are due and committed at the same moments.
 type finished struct {
-	index          uint64
+	first, last    uint64
 	by             raft.ID // who answered
 	due, committed raft.Time
-	known          bool // its announcement is recorded
+	known, all     uint64 // the indexes before which announcement and application everywhere are recorded
+}
+
+// follows reports whether a proposal continues the run.
+func (f *finished) follows(p *cluster.Proposal, due raft.Time) bool {
+	return p.Index == f.last+1 && due == f.due && p.Stages.Committed == f.committed && p.Replica == f.by
 }
 
 func newWatch(l *ledger, replicas int) *watch {
@@ -97,7 +103,12 @@ func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
 func (w *watch) finished(p *cluster.Proposal, due raft.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.queue = append(w.queue, finished{index: p.Index, by: p.Replica, due: due, committed: p.Stages.Committed})
+	if n := len(w.queue); n > w.head && w.queue[n-1].follows(p, due) {
+		w.queue[n-1].last++
+		return
+	}
+	w.queue = append(w.queue, finished{first: p.Index, last: p.Index, by: p.Replica, due: due, committed: p.Stages.Committed,
+		known: p.Index, all: p.Index})
 }
 
 // highest returns the highest index that any leader gave to an entry.
@@ -111,19 +122,11 @@ func (w *watch) highest() uint64 {
 func (w *watch) drain() {
 	for w.head < len(w.queue) {
 		f := &w.queue[w.head]
-		if !f.known {
-			at, ok := w.quorumKnew(f)
-			if !ok {
-				break
-			}
-			f.known = true
-			w.put(w.announce, at.Sub(f.committed))
-		}
-		at, ok := w.allApplied(f.index)
-		if !ok {
+		f.known = w.drainRun(f.known, f.last, w.announce, f.committed, func(index uint64) (raft.Time, bool) { return w.quorumKnew(f.by, index) })
+		f.all = w.drainRun(f.all, f.known-1, w.all, f.due, w.allApplied)
+		if f.all <= f.last {
 			break
 		}
-		w.put(w.all, at.Sub(f.due))
 		w.head++
 	}
 	if w.head == len(w.queue) {
@@ -135,7 +138,7 @@ func (w *watch) drain() {
 		return
 	}
 	// What is waited for now decides which moments are still needed.
-	oldest := w.queue[w.head].index
+	oldest := w.queue[w.head].all
 	for i := range w.replicas {
 		s := &w.replicas[i]
 		s.commits, s.applies = dropBefore(s.commits, oldest), dropBefore(s.applies, oldest)
@@ -143,6 +146,25 @@ func (w *watch) drain() {
 	if w.head > 4096 && w.head > len(w.queue)/2 {
 		w.queue, w.head = w.queue[:copy(w.queue, w.queue[w.head:])], 0
 	}
+}
+
+// drainRun records, for the indexes from next to last, how long after a moment each was reached, as far as it was, and
+// returns the first that was not. Nearly always all were reached at once.
+func (w *watch) drainRun(next, last uint64, h *results.Histogram, since raft.Time, reached func(uint64) (raft.Time, bool)) uint64 {
+	for next <= last {
+		at, ok := reached(next)
+		if !ok {
+			return next
+		}
+		upTo := next
+		if end, ok := reached(last); ok && end == at {
+			upTo = last
+		}
+		for ; next <= upTo; next++ {
+			w.put(h, at.Sub(since))
+		}
+	}
+	return next
 }
 
 // end records what has arrived since something last moved.
@@ -192,11 +214,11 @@ func firstReach(list []reach, index uint64) (raft.Time, bool) {
 }
 
 // quorumKnew returns when as many others as a quorum takes beside the leader that answered knew of its commit.
-func (w *watch) quorumKnew(f *finished) (raft.Time, bool) {
+func (w *watch) quorumKnew(by raft.ID, index uint64) (raft.Time, bool) {
 	w.times = w.times[:0]
 	for i := range w.replicas {
-		if raft.ID(i+1) != f.by {
-			if at, ok := firstReach(w.replicas[i].commits, f.index); ok {
+		if raft.ID(i+1) != by {
+			if at, ok := firstReach(w.replicas[i].commits, index); ok {
 				w.times = append(w.times, at)
 			}
 		}
