@@ -22,7 +22,7 @@ type Load struct {
 	ledger  *ledger
 	watch   *watch
 	payload int
-	bare    bool // counts, and records nothing
+	bare    bool // records no latencies
 
 	mu       sync.Mutex
 	leader   raft.ID
@@ -289,9 +289,7 @@ func (cl *client) done(p *cluster.Proposal) {
 	if p.Outcome == cluster.Committed {
 		l.last = now
 	}
-	if !l.bare {
-		l.note(cl.to, p)
-	}
+	l.note(cl.to, p)
 	count(&l.counts, p.Outcome)
 	for i, w := range l.windows {
 		if p.Outcome == cluster.Committed && w.holds(now) {

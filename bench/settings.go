@@ -31,8 +31,8 @@ type Settings struct {
 	MaxAppendBytes  int           // of entries in one AppendEntries
 	Retain          uint64        // entries kept although all replicas have applied them
 	Timeout         time.Duration // for anything that a trial waits for
-	// Unmeasured leaves out what the harness does for a measured trial beside counting answers: the observer with its
-	// events, stages and ledger, and the histograms. What is left of a trial is its throughput.
+	// Unmeasured leaves out what the harness does for a measured trial beside counting answers and keeping the ledger:
+	// events, stages and histograms. What is left of a trial is its throughput.
 	Unmeasured bool
 	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and timeouts.
 	RoundTrip time.Duration

@@ -47,9 +47,7 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	t := &Trial{Settings: s, virtual: virtual, ledger: newLedger(s.Nodes, s.PayloadBytes)}
 	t.watch = newWatch(t.ledger, s.Nodes)
 	t.watch.given, t.watch.strict = given(group.Boot), s.Engine.Strategies
-	if !s.Unmeasured {
-		group.Observer = t.watch
-	}
+	group.Observer, group.AppliedOnly = t.watch, s.Unmeasured
 	c, err := open(s.Transport, group)
 	if err != nil {
 		return t.failed(ctx, err)
@@ -323,13 +321,10 @@ func (t *Trial) judge() error {
 		told.merge(l.told)
 		lost.merge(l.lost)
 	}
-	if t.Unmeasured {
-		return nil // nobody has looked further
-	}
 	if t.watch.err != nil {
 		return t.watch.err
 	}
-	if w := t.window; w != nil && w.to != 0 {
+	if w := t.window; w != nil && w.to != 0 && !t.Unmeasured {
 		if err := t.judgeStages(w); err != nil {
 			return err
 		}

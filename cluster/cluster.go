@@ -84,7 +84,12 @@ type Config struct {
 	Boot map[raft.ID]Boot
 	// Observer is told what happens; nil for nobody. Without one, proposals carry no stages.
 	Observer Observer
+	// AppliedOnly spares the Observer the events, and proposals their stages: it is told what is applied.
+	AppliedOnly bool
 }
+
+// Events reports whether somebody is told of events.
+func (c *Config) Events() bool { return c.Observer != nil && !c.AppliedOnly }
 
 // Boot is a replica's saved state at the start.
 type Boot struct {

@@ -35,7 +35,7 @@ func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) 
 	}
 	node, err := raft.New(host.Now(), raft.Config{
 		ID: id, Voters: voters, Strategy: cfg.Strategy, Heartbeat: cfg.Heartbeat, ElectionTimeout: cfg.ElectionTimeout,
-		Seed: cfg.Seed, PreVote: cfg.PreVote, CheckQuorum: cfg.CheckQuorum, NoOp: cfg.NoOp, Events: cfg.Observer != nil,
+		Seed: cfg.Seed, PreVote: cfg.PreVote, CheckQuorum: cfg.CheckQuorum, NoOp: cfg.NoOp, Events: cfg.Events(),
 		MaxAppendBytes: cfg.MaxAppendBytes, MaxInFlight: cfg.MaxInFlight, MaxEntryBytes: cfg.MaxEntryBytes,
 	}, disk.Saved())
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *Replica) send(m *raft.Message) {
 }
 
 func (r *Replica) observe(now raft.Time, events []raft.Event) {
-	if r.cfg.Observer == nil {
+	if !r.cfg.Events() {
 		return
 	}
 	for i := range events {

@@ -75,7 +75,7 @@ func matrixCommand() *cli.Command {
 			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
 		}
 	}
-	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off or both: off leaves out stamps, histograms, events and ledger, to show what they cost"})
+	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off or both: off leaves out stamps, histograms and events, to show what they cost"})
 	return &cli.Command{
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",

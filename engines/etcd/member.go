@@ -434,14 +434,14 @@ func (m *member) changeRole(now raft.Time, role raft.Role) {
 }
 
 func (m *member) event(e raft.Event) {
-	if m.cfg.Observer != nil {
+	if m.cfg.Events() {
 		m.events = append(m.events, e)
 	}
 }
 
 // sawAppend tells observers of a MsgApp to a follower.
 func (m *member) sawAppend(to raft.ID, msg *raftpb.Message) {
-	if m.cfg.Observer == nil {
+	if !m.cfg.Events() {
 		return
 	}
 	bytes := 0

@@ -287,7 +287,7 @@ func (m *member) send(to raft.ID, msg *raft.Message) {
 }
 
 func (m *member) event(e raft.Event) {
-	if m.cfg.Observer != nil {
+	if m.cfg.Events() {
 		m.events = append(m.events, e)
 	}
 }

@@ -136,15 +136,15 @@ func (r *replica) changed(node *hraft.Raft, role raft.Role) {
 
 // event tells the observer that something happened here.
 func (r *replica) event(e raft.Event) {
-	if o := r.g.cfg.Observer; o != nil {
-		o.Events(r.g.Now(), r.id, []raft.Event{e})
+	if r.g.cfg.Events() {
+		r.g.cfg.Observer.Events(r.g.Now(), r.id, []raft.Event{e})
 	}
 }
 
 // stored is told by the store. A follower's tells in the leader's place that it agrees, a moment before the leader
 // knows: the library's pipeline shows answers to nobody.
 func (r *replica) stored(last uint64) {
-	if r.g.cfg.Observer == nil || !r.g.catchingUp.Load() {
+	if !r.g.cfg.Events() || !r.g.catchingUp.Load() {
 		return
 	}
 	if leader := cluster.Leader(r.g); leader != 0 && leader != r.id {
@@ -203,7 +203,9 @@ func (r *replica) ApplyBatch(logs []*hraft.Log) []any {
 	now := r.g.Now()
 	if o := r.g.cfg.Observer; o != nil {
 		o.Applied(now, r.id, r.run)
-		o.Events(now, r.id, []raft.Event{{Kind: raft.EventCommitted, Index: r.applied, Term: r.term},
+	}
+	if r.g.cfg.Events() {
+		r.g.cfg.Observer.Events(now, r.id, []raft.Event{{Kind: raft.EventCommitted, Index: r.applied, Term: r.term},
 			{Kind: raft.EventApplied, Index: r.applied, Term: r.term}})
 	}
 	r.g.applied[r.id-1].Store(r.applied)

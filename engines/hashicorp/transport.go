@@ -67,7 +67,7 @@ func (t *transport) sending(to raft.ID, args *hraft.AppendEntriesRequest, probe 
 	t.r.messages.Add(2)
 	t.r.appends.Add(1)
 	t.r.entries.Add(uint64(len(args.Entries)))
-	if t.r.g.cfg.Observer == nil || isHeartbeat(args) {
+	if !t.r.g.cfg.Events() || isHeartbeat(args) {
 		return
 	}
 	bytes := 0
