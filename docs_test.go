@@ -53,7 +53,7 @@ func (b *block) text() string { return strings.Join(b.lines, "\n") + "\n" }
 func build(t *testing.T, root string) string {
 	t.Helper()
 	bin := t.TempDir()
-	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/raftbench")
+	cmd := exec.Command("go", "build", "-o", bin, "./cmd/raftbench")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
