@@ -311,8 +311,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 			continue
 		}
 		text := fmt.Sprintf("%s %s", clean(s), whole)
-		if b, ok := r.sweep(transport, s, []string{lawTest}); ok {
-			text += fmt.Sprintf(" (%s: %s)", lawTest, b)
+		if a, ok := r.agreementSweep(transport, s); ok {
+			text += fmt.Sprintf(" (an agreement in %s: %.2f periods %+.0f ms)", lawTest, a.slope, 1000*a.intercept)
 		}
 		parts = append(parts, text)
 	}

@@ -349,10 +349,24 @@ func (r *labReport) transports() []string {
 // sweep fits a strategy's totals against the heartbeat's period, over all trials, without the waits for stale leaders,
 // which come in steps of two seconds.
 func (r *labReport) sweep(transport, strategy string, tests []string) (line, bool) {
+	return r.fitOver(transport, strategy, tests, func(l *results.Lab) float64 { return (l.Total - l.Stale).Seconds() })
+}
+
+// agreementSweep fits the mean time of an agreement in the test that the law is shown by: so many periods and so long.
+func (r *labReport) agreementSweep(transport, strategy string) (line, bool) {
+	return r.fitOver(transport, strategy, []string{lawTest}, func(l *results.Lab) float64 {
+		return l.Agreements.Seconds() / float64(max(l.Agreement.Count(), 1))
+	})
+}
+
+func (r *labReport) fitOver(transport, strategy string, tests []string, figure func(*results.Lab) float64) (line, bool) {
 	var x, y []float64
 	for _, p := range r.heartbeats(transport) {
-		for _, l := range r.totals(p, strategy, tests) {
-			x, y = append(x, p.heartbeat.Seconds()), append(y, (l.Total-l.Stale).Seconds())
+		sums := r.totals(p, strategy, tests)
+		for repeat := range maxKey(sums) + 1 {
+			if l := sums[repeat]; l != nil {
+				x, y = append(x, p.heartbeat.Seconds()), append(y, figure(l))
+			}
 		}
 	}
 	return fit(x, y)
@@ -366,7 +380,7 @@ func (r *labReport) sweepGrid(transport string) grid {
 	for _, p := range places {
 		g.head, g.right = append(g.head, "total s at "+p.heartbeat.String()), append(g.right, true)
 	}
-	for _, head := range []string{"slope periods", "intercept s", lawTest + " slope"} {
+	for _, head := range []string{"slope periods", "intercept s", "an agreement, periods", "and ms"} {
 		g.head, g.right = append(g.head, head), append(g.right, true)
 	}
 	for _, s := range r.strategies {
@@ -383,10 +397,10 @@ func (r *labReport) sweepGrid(transport string) grid {
 		} else {
 			row = append(row, "-", "-")
 		}
-		if l, ok := r.sweep(transport, s, []string{lawTest}); ok {
-			row = append(row, oneDecimal(l.slope))
+		if l, ok := r.agreementSweep(transport, s); ok {
+			row = append(row, fmt.Sprintf("%.2f", l.slope), fmt.Sprintf("%+.0f", 1000*l.intercept))
 		} else {
-			row = append(row, "-")
+			row = append(row, "-", "-")
 		}
 		g.rows = append(g.rows, row)
 	}

@@ -51,7 +51,8 @@ func WriteLabMarkdown(w io.Writer, run *results.Run) error {
 	for _, transport := range r.transports() {
 		if len(r.heartbeats(transport)) > 1 {
 			m.heading("## " + r.sweepTitle(transport))
-			m.para("slope: what the total grows by for each second that the period grows, and so how many periods it holds. Fitted over all trials, without the waits for stale leaders.")
+			m.para("slope: what the total grows by for each second that the period grows, and so how many periods it holds. Fitted over all trials, without the waits for stale leaders. " +
+				"An agreement is the mean one of " + lawTest + ", searches after a rejoin with it, fitted likewise: so many periods and so many ms.")
 			m.table(r.sweepGrid(transport))
 		}
 	}

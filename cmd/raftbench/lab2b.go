@@ -39,7 +39,7 @@ Examples:
 			&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp", Usage: "how messages travel: see raftbench list transports"},
 			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "the leader's period; several make a sweep"},
 			&cli.StringFlag{Category: "axes", Name: "suite", Value: "2B", Usage: "part of the lab: " + strings.Join(lab.Suites, ", ") + " or all"},
-			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "tests: " + strings.Join(testNames(), ", ")},
+			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
 			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
@@ -47,9 +47,9 @@ Examples:
 			&cli.DurationFlag{Category: "every trial", Name: "delay", Value: 20 * time.Microsecond, Usage: "virtual time: one way between two replicas; loopback's by default"},
 			&cli.DurationFlag{Category: "every trial", Name: "cpu-per-message", Value: 5 * time.Microsecond, Usage: "virtual time: for each message received or sent, and each proposal"},
 
-			&cli.StringFlag{Category: "the run", Name: "clock", Value: "wall", Usage: "wall, over real sockets, or virtual: simulated, exact, the same for the same seed"},
+			&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: "wall, over real sockets, or virtual: simulated, exact, the same for the same seed"},
 			&cli.IntFlag{Category: "the run", Name: "repeat", Value: 5, Usage: "trials of each test: what waiting for a stale leader costs, 2 s, comes and goes"},
-			&cli.IntFlag{Category: "the run", Name: "jobs", DefaultText: "8 per core, or 1 in virtual time", Usage: "tests at a time"},
+			&cli.IntFlag{Category: "the run", Name: "jobs", DefaultText: "8 per core, 1 in virtual time", Usage: "tests at a time"},
 			&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the tests' and the replicas' random choices"},
 			&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 			&cli.StringFlag{Category: "the run", Name: "tag", Value: "lab2b", Usage: "end of the name of the run's folder"},
@@ -59,7 +59,7 @@ Examples:
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "transport": transportNames, "format": formatNames, "test": testNames,
 			"suite": func() []string { return append(slices.Clone(lab.Suites), "all") },
-			"clock": func() []string { return []string{"wall", "virtual"} },
+			"clock": func() []string { return []string{clockWall, clockVirtual} },
 		}),
 	}
 }
@@ -72,6 +72,14 @@ func testNames() []string {
 	return names
 }
 
+func listTests() ([]string, [][]string) {
+	var rows [][]string
+	for _, t := range lab.Tests {
+		rows = append(rows, []string{t.Name, t.Suite, fmt.Sprint(t.Replicas), t.Doc})
+	}
+	return []string{"test", "suite", "replicas", "what happens"}, rows
+}
+
 func runLab2b(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
@@ -80,9 +88,9 @@ func runLab2b(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	virtual := c.String("clock") == "virtual"
-	if !virtual && c.String("clock") != "wall" {
-		return usage("--clock: %s", nearest.Unknown("clock", c.String("clock"), []string{"wall", "virtual"}))
+	virtual := c.String("clock") == clockVirtual
+	if !virtual && c.String("clock") != clockWall {
+		return usage("--clock: %s", nearest.Unknown("clock", c.String("clock"), []string{clockWall, clockVirtual}))
 	}
 	m, err := labOf(c, virtual)
 	if err != nil {
@@ -113,17 +121,17 @@ func runLab2b(c *cli.Context) error {
 	settings := settingsOf(c)
 	settings["election-timeout"] = m.ElectionTimeout.String()
 	settings["jobs"] = fmt.Sprint(run.Jobs)
-	clock := "wall"
+	where := machine()
 	if virtual {
-		clock = "virtual"
+		where = nil // it has no part in the result
 	} else {
 		delete(settings, "delay")
 		delete(settings, "cpu-per-message")
 	}
 	header := results.Header{
-		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: seed, Clock: clock,
+		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: seed, Clock: c.String("clock"),
 		Again: againLab(c, m, run.Jobs, seed), Repeat: run.Repeat, Baseline: strategies.String(m.Strategies[0]),
-		Settings: settings, Versions: versions(), Machine: machine(),
+		Settings: settings, Versions: versions(), Machine: where,
 	}
 	for _, p := range plan {
 		header.Cells = append(header.Cells, p.Cell)
@@ -228,7 +236,7 @@ func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
 		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + c.String("heartbeat"), "--test=" + strings.Join(tests, ","),
 		fmt.Sprintf("--election-timeout=%v --pre-vote=%v --check-quorum=%v", m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
-	if c.String("clock") == "virtual" {
+	if c.String("clock") == clockVirtual {
 		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
 	}
 	return strings.Join(append(words, fmt.Sprintf("--repeat=%d --jobs=%d --seed=%d", c.Int("repeat"), jobs, seed)), " ")

@@ -28,6 +28,7 @@ func listCommand() *cli.Command {
 		{"transports", "how messages travel", listTransports},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
 		{"topologies", "round trips between regions, for --clock virtual", listTopologies},
+		{"tests", "the MIT lab's tests, for run lab2b", listTests},
 		{"formats", "what a report can be written as", listFormats},
 	} {
 		subs = append(subs, &cli.Command{

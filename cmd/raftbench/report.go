@@ -76,9 +76,13 @@ func verdict(run *results.Run) error {
 			first[t.Status] = t.Reason
 		}
 	}
+	invalid := "trials are INVALID"
+	if run.Header.Job == results.JobLab {
+		invalid = "tests failed"
+	}
 	switch {
 	case count[results.Invalid] > 0:
-		return exitError{exitUnsafe, fmt.Errorf("%d of %d trials are INVALID, the first because: %s", count[results.Invalid], len(run.Trials), first[results.Invalid])}
+		return exitError{exitUnsafe, fmt.Errorf("%d of %d %s, the first because: %s", count[results.Invalid], len(run.Trials), invalid, first[results.Invalid])}
 	case run.End == nil:
 		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %d of %d trials are there", len(run.Trials), planned)}
 	case run.End.Interrupted:
