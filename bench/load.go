@@ -38,6 +38,7 @@ type Load struct {
 	lost     bitmap    // of those that were answered as failed: surely not in the log
 	last     raft.Time // of the last such answer
 	windows  []*window
+	run      tally // not in the windows yet
 	err      error
 
 	// Of an open loop.
@@ -306,9 +307,9 @@ func (cl *client) done(p *cluster.Proposal) {
 		if w.to == 0 || now < w.to.Add(l.grace) {
 			w.answered++
 		}
-		if !l.bare {
-			l.record(w, cl.due, p)
-		}
+	}
+	if p.Outcome == cluster.Committed && cl.member != 0 && !l.bare {
+		l.tallyUp(cl.member, cl.due, p)
 	}
 	if !cl.loop {
 		l.idle = append(l.idle, cl)
@@ -351,21 +352,6 @@ func (l *Load) broken(err error) {
 	if l.err == nil {
 		l.err = err
 	}
-}
-
-// record puts a committed proposal into a window's histograms. The lock is held.
-func (l *Load) record(w *window, due raft.Time, p *cluster.Proposal) {
-	s := &p.Stages
-	l.put(w.latency, due, s.Applied)
-	if !w.staged || s.Appended == 0 || s.Sent == 0 || s.Acked == 0 || s.Committed == 0 {
-		return
-	}
-	l.put(w.queue, due, s.Appended)
-	l.put(w.send, s.Appended, s.Sent)
-	l.put(w.ack, s.Sent, s.Acked)
-	l.put(w.commit, s.Acked, s.Committed)
-	l.put(w.apply, s.Committed, s.Applied)
-	l.watch.finished(p, due)
 }
 
 func (l *Load) put(h *results.Histogram, from, to raft.Time) {
@@ -438,6 +424,7 @@ func (l *Load) Settled() bool {
 func (l *Load) account(w *window) (all, window results.Counts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.settle()
 	all = withUnknown(l.counts, l.open, l.missed(nil))
 	if w != nil {
 		window = withUnknown(w.counts, w.open, l.missed(w))

@@ -47,18 +47,12 @@ type reach struct {
 	at    raft.Time
 }
 
-// finished is a run of recorded proposals whose news still travels: of those with the indexes first to last, one batch,
-// which are due and committed at the same moments.
+// finished is a run of recorded proposals, up to an index, whose news still travels.
 type finished struct {
-	first, last    uint64
+	last           uint64
 	by             raft.ID // who answered
 	due, committed raft.Time
-	known, all     uint64 // the indexes before which announcement and application everywhere are recorded
-}
-
-// follows reports whether a proposal continues the run.
-func (f *finished) follows(p *cluster.Proposal, due raft.Time) bool {
-	return p.Index == f.last+1 && due == f.due && p.Stages.Committed == f.committed && p.Replica == f.by
+	known, all     uint64 // the first indexes whose announcement, and application everywhere, is not recorded yet
 }
 
 func newWatch(l *ledger, replicas int) *watch {
@@ -101,14 +95,14 @@ func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
 
 // finished begins to wait for the news of a recorded proposal to travel.
 func (w *watch) finished(p *cluster.Proposal, due raft.Time) {
+	w.finishedRun(&tally{first: p.Index, last: p.Index, by: p.Replica, due: due, stages: p.Stages})
+}
+
+// finishedRun does so for a run of them.
+func (w *watch) finishedRun(t *tally) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := len(w.queue); n > w.head && w.queue[n-1].follows(p, due) {
-		w.queue[n-1].last++
-		return
-	}
-	w.queue = append(w.queue, finished{first: p.Index, last: p.Index, by: p.Replica, due: due, committed: p.Stages.Committed,
-		known: p.Index, all: p.Index})
+	w.queue = append(w.queue, finished{last: t.last, by: t.by, due: t.due, committed: t.stages.Committed, known: t.first, all: t.first})
 }
 
 // highest returns the highest index that any leader gave to an entry.
@@ -160,9 +154,8 @@ func (w *watch) drainRun(next, last uint64, h *results.Histogram, since raft.Tim
 		if end, ok := reached(last); ok && end == at {
 			upTo = last
 		}
-		for ; next <= upTo; next++ {
-			w.put(h, at.Sub(since))
-		}
+		w.put(h, at.Sub(since), upTo-next+1)
+		next = upTo + 1
 	}
 	return next
 }
@@ -248,11 +241,11 @@ func (w *watch) allApplied(index uint64) (raft.Time, bool) {
 	return last, true
 }
 
-func (w *watch) put(h *results.Histogram, d time.Duration) {
+func (w *watch) put(h *results.Histogram, d time.Duration, n uint64) {
 	if !w.strict {
 		d = max(0, d) // an engine whose followers need not be told, or that stamps what it can
 	}
-	if err := h.Record(d); err != nil && w.err == nil {
+	if err := h.RecordMany(d, n); err != nil && w.err == nil {
 		w.err = err
 	}
 }

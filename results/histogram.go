@@ -59,18 +59,24 @@ func NewHistogram() *Histogram {
 }
 
 // Record counts d. A duration below zero or above MaxLatency is not counted and is an error that wraps ErrOutOfRange.
-func (h *Histogram) Record(d time.Duration) error {
+func (h *Histogram) Record(d time.Duration) error { return h.RecordMany(d, 1) }
+
+// RecordMany counts d n times. Either all are counted or none, and that is an error as Record's.
+func (h *Histogram) RecordMany(d time.Duration, n uint64) error {
+	if n == 0 {
+		return nil
+	}
 	if d < 0 || d > MaxLatency {
 		return fmt.Errorf("%w: %v is not in 0..%v: nothing was recorded, so the trial is invalid", ErrOutOfRange, d, MaxLatency)
 	}
 	v := int64(d)
-	if h.sum > math.MaxInt64-v {
+	if n > math.MaxInt64 || v > 0 && (math.MaxInt64-h.sum)/v < int64(n) {
 		return fmt.Errorf("%w: the sum of all durations passes %v: nothing was recorded, so the trial is invalid",
 			ErrOutOfRange, time.Duration(math.MaxInt64))
 	}
 	if v == h.run && h.times > 0 {
-		h.times++
-		h.sum += v
+		h.times += int64(n)
+		h.sum += v * int64(n)
 		return nil
 	}
 	if err := h.settle(); err != nil {
@@ -79,8 +85,8 @@ func (h *Histogram) Record(d time.Duration) error {
 	if h.counts.TotalCount() == 0 {
 		h.min, h.max = v, v
 	}
-	h.run, h.times = v, 1
-	h.min, h.max, h.sum = min(h.min, v), max(h.max, v), h.sum+v
+	h.run, h.times = v, int64(n)
+	h.min, h.max, h.sum = min(h.min, v), max(h.max, v), h.sum+v*int64(n)
 	return nil
 }
 
