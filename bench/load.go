@@ -290,7 +290,7 @@ func (cl *client) done(p *cluster.Proposal) {
 	if p.Outcome == cluster.Committed {
 		l.last = now
 	}
-	l.note(cl.to, p)
+	l.note(cl.to, cl.due, p)
 	count(&l.counts, p.Outcome)
 	for i, w := range l.windows {
 		if p.Outcome == cluster.Committed && w.holds(now) {
@@ -332,12 +332,16 @@ func count(c *results.Counts, o cluster.Outcome) {
 }
 
 // note keeps what the ledger is compared with. The lock is held.
-func (l *Load) note(to raft.ID, p *cluster.Proposal) {
+func (l *Load) note(to raft.ID, due raft.Time, p *cluster.Proposal) {
 	number := numberOf(p.Data)
 	switch p.Outcome {
 	case cluster.Committed:
 		if !l.told.set(number) {
 			l.broken(fmt.Errorf("proposal %d was answered twice", number))
+		}
+		if p.Stages.Applied < due {
+			l.broken(fmt.Errorf("proposal %d was answered at %v, before it was due at %v: %w", number,
+				time.Duration(p.Stages.Applied), time.Duration(due), results.ErrOutOfRange))
 		}
 		if err := l.ledger.acknowledged(to, p.Index, number); err != nil {
 			l.broken(err)
@@ -367,22 +371,22 @@ func (l *Load) fail(err error) {
 	l.stop()
 }
 
-// openWindow begins a span after this moment; staged says that the stages are recorded as well, which one window of a
-// trial may be. What is due at this very moment, as happens in virtual time, may have been proposed before: it is
-// outside here, and inside when a span ends.
+// openWindow begins a span now; staged says that the stages are recorded as well, which one window of a trial may be. In
+// virtual time, a proposal that was due at this very moment is outside if it was made before, and inside otherwise, as
+// it is at the span's end the other way round: spans that follow one another neither share nor lose any.
 func (l *Load) openWindow(staged bool) *window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w := newWindow(l.c.Now()+1, staged)
+	w := newWindow(l.c.Now(), staged)
 	l.windows = append(l.windows, w)
 	return w
 }
 
-// closeWindow ends a span with this moment.
+// closeWindow ends a span now.
 func (l *Load) closeWindow(w *window) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	w.to = l.c.Now() + 1
+	w.to = l.c.Now()
 }
 
 // lastCommit returns when the last commit was answered.
