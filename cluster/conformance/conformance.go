@@ -67,17 +67,22 @@ type suite struct {
 	ctx context.Context
 }
 
-const heartbeat, electionTimeout = 20 * time.Millisecond, 200 * time.Millisecond
+const heartbeat, electionTimeout = 10 * time.Millisecond, 300 * time.Millisecond
 
-// group opens a group that the test closes at its end. change may be nil.
+// timed lets the replicas stand for election by themselves.
+func timed(c *cluster.Config) {
+	c.ElectionTimeout, c.PreVote, c.CheckQuorum = electionTimeout, true, true
+}
+
+// group opens a group that the test closes at its end. Unless change, which may be nil, says otherwise, only Campaign
+// makes a leader: however busy the machine is, it stays.
 func (s *suite) group(n int, change func(*cluster.Config)) {
 	s.Helper()
 	strategy, err := strategies.Parse("eager")
 	if err != nil {
 		s.Fatal(err)
 	}
-	cfg := cluster.Config{Replicas: n, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
-		PreVote: true, CheckQuorum: true, Seed: 1}
+	cfg := cluster.Config{Replicas: n, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: time.Hour, Seed: 1}
 	if change != nil {
 		change(&cfg)
 	}
@@ -103,24 +108,14 @@ func (s *suite) until(what string, cond func() bool) {
 	}
 }
 
-// elect makes a replica the leader, if need be with several attempts.
+// elect makes a replica the leader.
 func (s *suite) elect(id raft.ID) {
 	s.Helper()
-	for range 20 {
-		s.Campaign(id)
-		leader, err := cluster.WaitLeader(s.ctx, s, patience)
-		if err != nil {
-			s.Fatalf("no leader: %v", err)
-		}
-		if leader == id {
-			return
-		}
-		// A live leader protects itself; time and again somebody else may be faster.
-		if err := cluster.Sleep(s.ctx, s, heartbeat); err != nil {
-			s.Fatal(err)
-		}
+	s.Campaign(id)
+	s.until("a replica leads", func() bool { return cluster.Leader(s) == id })
+	if leader, err := cluster.WaitLeader(s.ctx, s, patience); err != nil || leader != id {
+		s.Fatalf("replica %d leads instead of %d: %v", leader, id, err)
 	}
-	s.Fatalf("replica %d never came to lead", id)
 }
 
 // call is one proposal's fate.
@@ -148,6 +143,20 @@ func (s *suite) commit(leader raft.ID, n int) (last *call) {
 		}
 	}
 	return last
+}
+
+// serve commits n proposals at whoever leads, where leaders may change.
+func (s *suite) serve(n int) {
+	s.Helper()
+	for n > 0 {
+		c := s.propose(s.leader(), fmt.Sprintf("value %d", n))
+		s.until("a proposal is answered", func() bool { return c.done.Load() > 0 })
+		if c.Outcome == cluster.Committed {
+			n--
+		} else if err := cluster.Sleep(s.ctx, s, heartbeat); err != nil {
+			s.Fatal(err)
+		}
+	}
 }
 
 // level waits until the replicas named, or all of them, have applied the same log, of at least so many entries.
@@ -188,7 +197,7 @@ func electsWhoCampaigns(s *suite) {
 }
 
 func electsByItself(s *suite) {
-	s.group(5, nil)
+	s.group(5, timed)
 	start := s.Now()
 	leader, err := cluster.WaitLeader(s.ctx, s, patience)
 	if err != nil || cluster.Leader(s) != leader {
@@ -302,25 +311,28 @@ func cutsOneWay(s *suite) {
 }
 
 func replacesIsolatedLeader(s *suite) {
-	s.group(3, nil)
-	s.elect(1)
-	s.commit(1, 3)
+	s.group(3, timed)
+	s.serve(3)
 	s.level(3)
-	cluster.Isolate(s, 1)
-	lost := s.propose(1, "nobody else will see this")
-	var leader raft.ID
-	s.until("another leads", func() bool {
-		leader = cluster.Leader(s)
-		return leader > 1
-	})
-	s.until("the old leader has stepped down", func() bool { return s.Status(1).Role != raft.Leader })
-	s.commit(leader, 2)
-	cluster.Rejoin(s, 1)
+	old := s.leader()
+	cluster.Isolate(s, old)
+	lost := s.propose(old, "nobody else will see this")
+	s.until("another leads", func() bool { l := cluster.Leader(s); return l != 0 && l != old })
+	s.until("the old leader has stepped down", func() bool { return s.Status(old).Role != raft.Leader })
+	s.serve(2)
+	cluster.Rejoin(s, old)
 	s.level(5)
 	s.until("the lost proposal is answered", func() bool { return lost.done.Load() > 0 })
 	if lost.Outcome != cluster.Failed && lost.Outcome != cluster.Refused {
 		s.Fatalf("the lost proposal is %v", lost.Outcome)
 	}
+}
+
+// leader waits until somebody leads.
+func (s *suite) leader() (id raft.ID) {
+	s.Helper()
+	s.until("somebody leads", func() bool { id = cluster.Leader(s); return id != 0 })
+	return id
 }
 
 func keepsDurable(s *suite) {
@@ -339,11 +351,8 @@ func keepsDurable(s *suite) {
 	}
 	s.level(10)
 	s.Crash(1)
-	leader, err := cluster.WaitLeader(s.ctx, s, patience)
-	if err != nil || leader == 1 {
-		s.Fatalf("leader %d: %v", leader, err)
-	}
-	s.commit(leader, 1)
+	s.elect(2)
+	s.commit(2, 1)
 	if err := s.Restart(1); err != nil {
 		s.Fatal(err)
 	}
@@ -364,14 +373,11 @@ func keepsAfterCrashOfAll(s *suite) {
 			s.Fatal(err)
 		}
 	}
-	leader, err := cluster.WaitLeader(s.ctx, s, patience)
-	if err != nil {
-		s.Fatal(err)
-	}
-	if got := s.Status(leader).Term; got <= term {
+	s.elect(2)
+	if got := s.Status(2).Term; got <= term {
 		s.Fatalf("term %d after term %d", got, term)
 	}
-	s.commit(leader, 1)
+	s.commit(2, 1)
 	s.level(11)
 	if s.Status(1).Digest == digest {
 		s.Fatal("the digest does not tell one entry more")
@@ -405,51 +411,47 @@ func leavesUnknown(s *suite) {
 }
 
 func pausesFollower(s *suite) {
-	s.group(3, nil)
-	s.elect(1)
-	s.commit(1, 2)
+	s.group(3, timed)
+	s.serve(2)
 	s.level(2)
-	s.Pause(3)
-	s.Pause(3) // a second time changes nothing
-	s.commit(1, 5)
-	s.level(7, 1, 2)
+	frozen := 1 + s.leader()%3
+	before := s.Status(frozen)
+	s.Pause(frozen)
+	s.Pause(frozen) // a second time changes nothing
+	s.serve(5)
 	// Longer than any election timeout: a frozen replica's timers do not fire.
 	if err := cluster.Sleep(s.ctx, s, 2*electionTimeout); err != nil {
 		s.Fatal(err)
 	}
-	if st := s.Status(3); st.Last != 2 || st.Role != raft.Follower || !st.Up {
-		s.Fatalf("a paused follower's status is %+v", st)
+	if st := s.Status(frozen); !st.Up || st.Last != before.Last || st.Term != before.Term || st.Role != before.Role {
+		s.Fatalf("a frozen follower's status was %+v, and is %+v", before, st)
 	}
-	s.Resume(3)
-	s.Resume(3)
+	s.Resume(frozen)
+	s.Resume(frozen)
 	s.level(7)
-	s.commit(cluster.Leader(s), 1)
+	s.serve(1)
 	s.level(8)
 }
 
 func pausesLeader(s *suite) {
-	s.group(3, nil)
-	s.elect(1)
-	s.commit(1, 2)
+	s.group(3, timed)
+	s.serve(2)
 	s.level(2)
-	s.Pause(1)
-	waiting := s.propose(1, "asked of a frozen replica")
-	var leader raft.ID
-	s.until("another leads", func() bool {
-		leader = cluster.Leader(s)
-		return leader > 1
-	})
-	s.commit(leader, 1)
+	old := s.leader()
+	s.Pause(old)
+	waiting := s.propose(old, "asked of a frozen replica")
+	// A frozen leader takes itself for one until it wakes up; a later term's counts.
+	s.until("another leads", func() bool { return cluster.Leader(s) != old })
+	s.serve(1)
 	if waiting.done.Load() != 0 {
 		s.Fatalf("a frozen replica answered: %v", waiting.Outcome)
 	}
-	s.Resume(1)
-	s.until("the old leader follows", func() bool { return s.Status(1).Leader == leader })
+	s.Resume(old)
 	s.until("it answers", func() bool { return waiting.done.Load() > 0 })
 	if waiting.Outcome == cluster.Committed {
 		s.Fatal("committed by a leader of the past")
 	}
-	s.commit(leader, 1)
+	s.serve(1)
 	s.level(4)
 }
 

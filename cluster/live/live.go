@@ -176,6 +176,7 @@ func (c *Cluster) At(t raft.Time, step func(now raft.Time) raft.Time) {
 				continue
 			}
 			t = step(now)
+			c.notify() // it may be what somebody waits for
 		}
 	})
 }
