@@ -45,6 +45,7 @@ type labCell struct {
 type lateness struct {
 	waits        uint64
 	sum, longest time.Duration
+	total        time.Duration // of the tests
 }
 
 // newLabReport puts the trials together. It never fails: a trial that contradicts itself counts as failed.
@@ -94,6 +95,7 @@ func (r *labReport) add(cell *labCell, t *results.Trial) {
 	if l := t.Lab; l != nil {
 		r.late.waits += l.Waits
 		r.late.sum += l.LateSum
+		r.late.total += l.Total
 		r.late.longest = max(r.late.longest, l.LateMax)
 	}
 	switch status {

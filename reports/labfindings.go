@@ -345,20 +345,20 @@ func (r *labReport) sweepFindings(transport string) []string {
 	return lines
 }
 
+// safeShare is how much of the tests' time may be lateness of their own waits. It is an upper bound of what that adds to
+// totals: a look that is late does not make the next one late.
+const safeShare = 0.05
+
 // punctuality says whether running many tests at once disturbed them.
 func (r *labReport) punctuality() string {
 	if r.virtual() || r.late.waits == 0 {
 		return ""
 	}
-	mean := r.late.sum / time.Duration(r.late.waits)
-	jobs := r.run.Header.Settings["jobs"]
-	text := fmt.Sprintf("With %s tests at a time their own waits ended %s late in the mean and %s at the worst: ", clean(jobs), duration(float64(mean)), duration(float64(r.late.longest)))
-	const look, beat = lookMs * time.Millisecond, 100 * time.Millisecond
-	switch {
-	case r.late.longest < look:
-		return text + "safe, less than one look of 20 ms."
-	case mean < look/10 && r.late.longest < beat:
-		return text + "safe for totals, single looks came late."
+	mean, share := r.late.sum/time.Duration(r.late.waits), float64(r.late.sum)/float64(r.late.total)
+	text := fmt.Sprintf("With %s tests at a time their own waits ended %s late in the mean and %s at the worst, in all at most %s of their time: ",
+		clean(r.run.Header.Settings["jobs"]), duration(float64(mean)), duration(float64(r.late.longest)), percent(share))
+	if share < safeShare {
+		return text + "so many are safe on this machine."
 	}
 	return text + "too many for this machine as it was, use fewer --jobs for figures to be quoted."
 }
