@@ -39,15 +39,19 @@ func (n *Node) Queues() Queues {
 	return Queues{Held: len(n.held), PendingSaves: len(n.pending), UncommittedBytes: n.uncommittedBytes()}
 }
 
-// clonedSegmentBytes is the size of the segments of a cloned log: clones are many and short.
-const clonedSegmentBytes = 1 << 10
+// smallSegmentBytes is the size of the segments of a small log.
+const smallSegmentBytes = 1 << 10
+
+// NewSmallLog is NewLog for many logs that stay short: its memory grows in small pieces, as does that of a node that
+// starts from it.
+func NewSmallLog(first, prevTerm uint64) *Log { return newLog(first, prevTerm, smallSegmentBytes) }
 
 // Clone returns a node that goes on from the same state by itself: for explorers, which try all that may happen next. It
 // must be made right after Take. The clone draws its timeouts from a seed of its own.
 func (n *Node) Clone(seed uint64) *Node {
 	c := *n
 	c.random = rand.New(rand.NewPCG(seed, uint64(n.cfg.ID)))
-	c.log = n.log.cloneInto(clonedSegmentBytes)
+	c.log = n.log.cloneInto(smallSegmentBytes)
 	c.peers = slices.Clone(n.peers)
 	for i := range c.peers {
 		c.peers[i].flights = slices.Clone(c.peers[i].flights)
@@ -64,7 +68,7 @@ func (n *Node) Clone(seed uint64) *Node {
 }
 
 // AppendState appends all that decides what the node does next, except for its timers: two nodes of one configuration
-// that differ only in when they would time out give the same bytes.
+// that differ only in when they would time out, or in how many saves are behind them, give the same bytes.
 func (n *Node) AppendState(b []byte) []byte {
 	u := func(values ...uint64) {
 		for _, v := range values {
@@ -78,8 +82,8 @@ func (n *Node) AppendState(b []byte) []byte {
 			b = append(b, 0)
 		}
 	}
-	u(uint64(n.role), n.term, uint64(n.vote), uint64(n.lead), n.commit, n.applied, n.proven, n.voteSaved, n.savedSeq,
-		n.saveSeq, n.handed, n.truncateTo, n.durable, n.quorumIndex, n.seq)
+	u(uint64(n.role), n.term, uint64(n.vote), uint64(n.lead), n.commit, n.applied, n.proven,
+		max(n.voteSaved, n.savedSeq)-n.savedSeq, n.saveSeq-n.savedSeq, n.handed, n.truncateTo, n.durable, n.quorumIndex, n.seq)
 	flag(n.hardChanged)
 	u(n.log.First(), n.log.Last())
 	for i := n.log.First(); i <= n.log.Last(); {
@@ -88,10 +92,10 @@ func (n *Node) AppendState(b []byte) []byte {
 		i = e.Last() + 1
 	}
 	for _, p := range n.pending {
-		u(p.seq, p.last)
+		u(p.seq-n.savedSeq, p.last)
 	}
 	for i := range n.held {
-		u(n.held[i].seq)
+		u(n.held[i].seq - n.savedSeq)
 		b = n.held[i].Message.appendState(b)
 	}
 	switch n.role {
@@ -109,7 +113,7 @@ func (n *Node) AppendState(b []byte) []byte {
 			flag(p.probing)
 			flag(p.probeDue)
 			flag(p.stalled)
-			flag(p.active)
+			flag(p.active && n.cfg.CheckQuorum)
 			for _, f := range p.flights {
 				u(f.seq, f.first, f.last)
 			}
@@ -131,4 +135,16 @@ func (m *Message) appendState(b []byte) []byte {
 		}
 	}
 	return append(b, flags)
+}
+
+// Concerns reports whether a success that a follower sent to this leader would change what the leader knows, now or
+// later in its term.
+func (n *Node) Concerns(m *Message) bool {
+	p := n.peer(m.From)
+	for _, f := range p.flights {
+		if f.seq == m.Seq {
+			return true
+		}
+	}
+	return m.Match > p.match || m.Commit > p.commit || p.stalled || p.probing
 }
