@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -178,24 +179,30 @@ func keepLast(list []reach) []reach {
 	return list
 }
 
-// dropBefore forgets moments that only concern indexes before oldest, if they have become many.
+// dropBefore forgets moments that only concern indexes before oldest, once they are half of many.
 func dropBefore(list []reach, oldest uint64) []reach {
-	if len(list) < 2*recent {
+	if n := len(list); n < 2*recent || list[n/2].index >= oldest {
 		return list
 	}
-	drop := 0
-	for drop < len(list) && list[drop].index < oldest {
-		drop++
-	}
+	drop, _ := slices.BinarySearchFunc(list, oldest, func(r reach, index uint64) int { return cmp.Compare(r.index, index) })
 	return list[:copy(list, list[drop:])]
 }
 
-// firstReach returns when an index was reached, by halving: indexes only grow.
+// firstReach returns when an index was reached, by steps that double from the end, where it nearly always is, and then
+// by halving: indexes only grow.
 func firstReach(list []reach, index uint64) (raft.Time, bool) {
-	if len(list) == 0 || list[len(list)-1].index < index {
+	hi := len(list) - 1
+	if hi < 0 || list[hi].index < index {
 		return 0, false
 	}
-	lo, hi := 0, len(list)-1
+	lo := 0
+	for step := 1; step <= hi; step *= 2 {
+		if list[hi-step].index < index {
+			lo = hi - step + 1
+			break
+		}
+		hi -= step
+	}
 	for lo < hi {
 		if mid := (lo + hi) / 2; list[mid].index >= index {
 			hi = mid

@@ -143,7 +143,7 @@ func (r *Replica) send(m *raft.Message) {
 }
 
 func (r *Replica) observe(now raft.Time, events []raft.Event) {
-	if !r.cfg.Events() {
+	if len(events) == 0 || !r.cfg.Events() {
 		return
 	}
 	for i := range events {
