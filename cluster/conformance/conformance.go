@@ -592,6 +592,9 @@ func takesSteps(s *suite) {
 	s.At(start-5, func(raft.Time) raft.Time { past.Store(true); return 0 })
 	s.until("three steps were taken", func() bool { return steps.Load() == 3 })
 	s.until("a step that is overdue was taken", past.Load)
+	if took := s.Now().Sub(start); took > patience/2 {
+		s.Fatalf("a waiter saw only after %v what a step had done", took)
+	}
 	if late.Load() != 0 {
 		s.Fatal("a step was taken too early")
 	}
