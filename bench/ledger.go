@@ -17,6 +17,7 @@ const MinPayloadBytes = 8
 // applied. Each proposal carries its number, so that the two can be compared when all is over.
 type ledger struct {
 	issued   atomic.Uint64
+	history  history
 	replicas []account
 	filler   []byte // what follows the number in every payload
 }

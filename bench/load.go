@@ -85,6 +85,7 @@ type client struct {
 	load     *Load
 	proposal cluster.Proposal
 	due      raft.Time // of its proposal: what the cluster makes of Proposal.Due does not matter
+	called   uint64    // what the ledger's history said when it was made
 	to       raft.ID   // the replica that it was last offered to
 	member   uint32    // a bit for each of the load's windows that its proposal belongs to
 	loop     bool      // makes its next proposal when this one is answered
@@ -222,6 +223,7 @@ func (cl *client) make(due raft.Time, late time.Duration) {
 	leader := l.leader
 	l.mu.Unlock()
 	l.ledger.issue(cl.proposal.Data)
+	cl.called = l.ledger.history.called(numberOf(cl.proposal.Data), l.c.Now)
 	cl.proposal.Due = due
 	cl.offer(leader)
 }
@@ -291,6 +293,11 @@ func (cl *client) done(p *cluster.Proposal) {
 		l.last = now
 	}
 	l.note(cl.to, cl.due, p)
+	if p.Outcome == cluster.Committed {
+		if err := l.ledger.history.answered(cl.called, numberOf(p.Data), p.Index, l.c.Now); err != nil {
+			l.broken(err)
+		}
+	}
 	count(&l.counts, p.Outcome)
 	for i, w := range l.windows {
 		if p.Outcome == cluster.Committed && w.holds(now) {

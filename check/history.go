@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -73,7 +74,35 @@ func Linearize(history []Operation, timeout time.Duration) Verdict {
 		}
 		ops[i] = porcupine.Operation{ClientId: op.Client, Input: op, Call: int64(op.Call), Return: back}
 	}
-	switch porcupine.CheckOperationsTimeout(model, ops, timeout) {
+	return verdict(porcupine.CheckOperationsTimeout(model, ops, timeout))
+}
+
+// LinearizeLog is Linearize for a log that other operations write to as well: of each answered operation only its index
+// is known, and their order must be that of the indexes. Operations without an answer say nothing and are left out.
+func LinearizeLog(history []Operation, timeout time.Duration) Verdict {
+	var answered []*Operation
+	for i := range history {
+		if history[i].Answered {
+			answered = append(answered, &history[i])
+		}
+	}
+	slices.SortFunc(answered, func(a, b *Operation) int { return cmp.Compare(a.Index, b.Index) })
+	ops := make([]porcupine.Operation, len(answered))
+	for rank, op := range answered {
+		if rank > 0 && answered[rank-1].Index == op.Index {
+			return LinearizableNo // two values at one place
+		}
+		ops[rank] = porcupine.Operation{ClientId: op.Client, Input: rank, Call: int64(op.Call), Return: int64(op.Return)}
+	}
+	next := porcupine.Model{
+		Init: func() any { return 0 },
+		Step: func(state, input, _ any) (bool, any) { return state.(int) == input.(int), state.(int) + 1 },
+	}
+	return verdict(porcupine.CheckOperationsTimeout(next, ops, timeout))
+}
+
+func verdict(r porcupine.CheckResult) Verdict {
+	switch r {
 	case porcupine.Ok:
 		return LinearizableYes
 	case porcupine.Illegal:
