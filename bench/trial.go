@@ -78,15 +78,15 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 		return t.failed(ctx, err)
 	}
 	t.Result.Status = results.OK
-	unknown, err := t.ledger.history.linearizable()
+	if err = t.judge(); err == nil {
+		err = t.Result.Check()
+	}
+	var unknown error
+	if err == nil {
+		unknown, err = t.ledger.history.linearizable()
+	}
 	if unknown != nil {
 		return t.failed(ctx, unknown)
-	}
-	if err == nil {
-		err = t.judge()
-	}
-	if err == nil {
-		err = t.Result.Check()
 	}
 	if err != nil {
 		t.Result.Status, t.Result.Reason = results.Invalid, oneLine(err)
