@@ -37,7 +37,7 @@ func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	g := &group{
 		ctx: ctx, n: t.Replicas, meter: &Meter{}, watch: newWatch(t.Replicas),
 		random: rand.New(rand.NewPCG(s.Seed, 0x6c6162)), connected: make([]bool, t.Replicas),
-		lab: &results.Lab{Agreement: results.NewHistogram()},
+		lab: &results.Lab{},
 	}
 	for i := range g.connected {
 		g.connected[i] = true

@@ -133,10 +133,10 @@ func TestLawOfAgreements(t *testing.T) {
 			if r.Status != results.OK {
 				t.Fatalf("%s: %s", r.Status, r.Reason)
 			}
-			if n := r.Lab.Agreement.Count(); n != 102 {
+			if n := len(r.Lab.Each); n != 102 {
 				t.Errorf("%s: %d agreements, want 102", name, n)
 			}
-			if mean := r.Lab.Agreement.Mean(); mean < want-5*time.Millisecond || mean > want+5*time.Millisecond {
+			if mean, _ := r.Lab.Mean(); mean < want-5*time.Millisecond || mean > want+5*time.Millisecond {
 				t.Errorf("%s, period %v: an agreement takes %v in the mean, want %v", name, period, mean, want)
 			}
 		}

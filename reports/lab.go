@@ -136,7 +136,7 @@ func (c *labCell) over(figure func(*results.Lab) float64) Range {
 func (r *labReport) totals(p labPlace, strategy string, tests []string) map[int]*results.Lab {
 	sums := map[int]*results.Lab{}
 	for repeat := range r.run.Header.Repeat {
-		sum := &results.Lab{Agreement: results.NewHistogram()}
+		sum := &results.Lab{}
 		complete := len(tests) > 0
 		for _, test := range tests {
 			c := r.cell(p, strategy, test)
@@ -171,10 +171,7 @@ func addLab(sum, l *results.Lab) {
 	sum.Committed += l.Committed
 	sum.Rejections += l.Rejections
 	sum.Elected += l.Elected
-	if l.Agreement != nil {
-		// It cannot fail: both hold durations in range, and the sums of a run's are far below the limit.
-		_ = sum.Agreement.Merge(l.Agreement)
-	}
+	sum.Each = append(sum.Each, l.Each...)
 }
 
 func rangeOver(sums map[int]*results.Lab, figure func(*results.Lab) float64) Range {

@@ -4,7 +4,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
-	"time"
 
 	"github.com/raftbench/raftbench/results"
 )
@@ -54,12 +53,14 @@ func labFields(r *labReport) []labField {
 		{"agreements_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Agreements) }},
 		{"stale_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Stale) }},
 		{"rest_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Rest) }},
-		{"agreements", func(_ *labCell, l *results.Lab) any { return orNil(agreementCount(l), l.Agreement != nil) }},
+		{"agreements", func(_ *labCell, l *results.Lab) any { return len(l.Each) }},
 		{"agreement_p50_ns", func(_ *labCell, l *results.Lab) any {
-			return orNil(agreementTime(l, func(h *results.Histogram) time.Duration { return h.Quantile(0.5) }))
+			d, ok := l.Median()
+			return orNil(int64(d), ok)
 		}},
 		{"agreement_mean_ns", func(_ *labCell, l *results.Lab) any {
-			return orNil(agreementTime(l, (*results.Histogram).Mean))
+			d, ok := l.Mean()
+			return orNil(int64(d), ok)
 		}},
 		{"offers_in_vain", func(_ *labCell, l *results.Lab) any { return l.Vain }},
 		{"stale_waits", func(_ *labCell, l *results.Lab) any { return l.StaleWaits }},
@@ -81,20 +82,6 @@ func labFields(r *labReport) []labField {
 		}})
 	}
 	return fs
-}
-
-func agreementCount(l *results.Lab) uint64 {
-	if l.Agreement == nil {
-		return 0
-	}
-	return l.Agreement.Count()
-}
-
-func agreementTime(l *results.Lab, of func(*results.Histogram) time.Duration) (int64, bool) {
-	if agreementCount(l) == 0 {
-		return 0, false
-	}
-	return int64(of(l.Agreement)), true
 }
 
 // WriteLabCSV writes a row for each test, strategy and place: plain numbers with the unit in the column's name. What a

@@ -35,10 +35,8 @@ func oneDecimal(v float64) string { return fmt.Sprintf("%.1f", v) }
 
 // agreementMs is the median time of an agreement: searches after a rejoin are few and long.
 func agreementMs(l *results.Lab) (float64, bool) {
-	if l.Agreement == nil || l.Agreement.Count() == 0 {
-		return 0, false
-	}
-	return float64(l.Agreement.Quantile(0.5)) / 1e6, true
+	d, ok := l.Median()
+	return float64(d) / 1e6, ok
 }
 
 // of returns a figure of a cell, the median over its trials.
@@ -107,6 +105,8 @@ func (r *labReport) show(c *labCell, f *labFigure) string {
 		return ""
 	case c.failing == results.Invalid:
 		return fmt.Sprintf("FAIL %d/%d", len(c.failed), len(c.failed)+len(c.passed))
+	case c.failing == results.Inconclusive:
+		return fmt.Sprintf("LATE %d/%d", len(c.failed), len(c.failed)+len(c.passed)) // the machine was
 	case len(c.failed) > 0:
 		return statusWord(c.failing)
 	case len(c.passed) == 0:
@@ -204,7 +204,7 @@ func (r *labReport) partsGrid(p labPlace) grid {
 		for _, d := range []time.Duration{l.Total, l.Own, l.Elections, l.Agreements, l.Stale, l.Rest} {
 			row = append(row, fmt.Sprintf("%.2f", d.Seconds()))
 		}
-		for _, n := range []uint64{l.Agreement.Count(), l.Vain, l.StaleWaits} {
+		for _, n := range []uint64{uint64(len(l.Each)), l.Vain, l.StaleWaits} {
 			row = append(row, number(float64(n)))
 		}
 		g.rows = append(g.rows, row)
@@ -234,7 +234,7 @@ func (r *labReport) lawOf(p labPlace, strategy string) (law, bool) {
 	if !ok {
 		return law{}, false
 	}
-	n := l.Agreement.Count()
+	n := uint64(len(l.Each))
 	w := law{total: l.Total.Seconds(), constant: (l.Total - l.Agreements).Seconds(), count: n, usual: usual}
 	w.agreements = float64(n) * usual / 1000
 	w.longer = w.total - w.constant - w.agreements
@@ -355,7 +355,7 @@ func (r *labReport) sweep(transport, strategy string, tests []string) (line, boo
 // agreementSweep fits the mean time of an agreement in the test that the law is shown by: so many periods and so long.
 func (r *labReport) agreementSweep(transport, strategy string) (line, bool) {
 	return r.fitOver(transport, strategy, []string{lawTest}, func(l *results.Lab) float64 {
-		return l.Agreements.Seconds() / float64(max(l.Agreement.Count(), 1))
+		return l.Agreements.Seconds() / float64(max(len(l.Each), 1))
 	})
 }
 

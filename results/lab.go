@@ -2,6 +2,7 @@ package results
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,9 +26,11 @@ type Lab struct {
 	Stale      time.Duration `json:"stale_ns"`      // the same in vain, where the leader that took the proposal was deposed
 	Rest       time.Duration `json:"rest_ns"`       // everything else: proposing, restarting
 
-	Agreement  *Histogram `json:"agreement,omitempty"` // acceptance to success, of each agreement
-	Vain       uint64     `json:"vain"`                // proposals that were offered again after two seconds
-	StaleWaits uint64     `json:"stale_waits"`         // those among them whose leader was deposed
+	// Each is how long each agreement took, in order: from a proposal's acceptance to the look that found it applied. Clients
+	// that run beside the test make agreements too, in time that is the test's own.
+	Each       []time.Duration `json:"each_ns,omitempty"`
+	Vain       uint64          `json:"vain"`        // proposals that were not applied within two seconds
+	StaleWaits uint64          `json:"stale_waits"` // those among them whose leader was deposed
 
 	RPCs         uint64 `json:"rpcs"`          // requests sent, to dead ends too
 	RequestBytes uint64 `json:"request_bytes"` // of them, encoded, without framing
@@ -40,6 +43,26 @@ type Lab struct {
 	Waits   uint64        `json:"waits"`
 	LateSum time.Duration `json:"late_sum_ns"`
 	LateMax time.Duration `json:"late_max_ns"`
+}
+
+// Median returns the median time of an agreement, the lower one of two in the middle; false if there was none.
+func (l *Lab) Median() (time.Duration, bool) {
+	if len(l.Each) == 0 {
+		return 0, false
+	}
+	return slices.Sorted(slices.Values(l.Each))[(len(l.Each)-1)/2], true
+}
+
+// Mean returns the mean time of an agreement, rounded down; false if there was none.
+func (l *Lab) Mean() (time.Duration, bool) {
+	if len(l.Each) == 0 {
+		return 0, false
+	}
+	var sum time.Duration
+	for _, d := range l.Each {
+		sum += d
+	}
+	return sum / time.Duration(len(l.Each)), true
 }
 
 // Bytes returns the bytes of requests and delivered replies.
