@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -180,6 +181,22 @@ func TestLatencyCountsFromWhenItWasDue(t *testing.T) {
 	}
 }
 
+// A stall that the measured span ends in: what was due before its end is made and counted all the same.
+func TestStallAtTheEnd(t *testing.T) {
+	stall, over := raft.Time(110*time.Millisecond), raft.Time(140*time.Millisecond)
+	r := trialOf(steady, openLoop(1000), func(f *fake) {
+		f.held = func(t raft.Time) raft.Time {
+			if t >= stall && t < over {
+				return over
+			}
+			return t
+		}
+	})
+	if r.Status != results.OK || r.Window.Proposed != 100 || r.Window.Committed != 100 || r.Latency.Max() < 29*time.Millisecond {
+		t.Errorf("%s: %s, %+v, up to %v", r.Status, r.Reason, r.Window, r.Latency.Max())
+	}
+}
+
 // A group that answers nothing for 30 ms: an open loop goes on, and everybody's wait counts.
 func TestOpenLoopIsNotHeldUpByTheGroup(t *testing.T) {
 	stall, over := raft.Time(50*time.Millisecond), raft.Time(80*time.Millisecond)
@@ -250,8 +267,8 @@ func TestBurstsReachTheRate(t *testing.T) {
 		s.Strategy.Send = beats{}
 	}, func(f *fake) {
 		f.latency = func(now raft.Time) time.Duration {
-			beat := 10 * time.Millisecond
-			return beat - time.Duration(now)%beat
+			beat, phase := 10*time.Millisecond, 2*time.Millisecond // the measured span ends 1 ms before a beat
+			return beat - (time.Duration(now)+beat-phase)%beat
 		}
 	})
 	if r.Status != results.OK || len(r.Warnings) > 0 {
@@ -385,5 +402,51 @@ func TestFailoverExactly(t *testing.T) {
 	}
 	if c := r.Counts; c.Unknown == 0 || c.Failed > 0 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// Stages that do not tell the same story as the latency are no stages.
+func TestStagesAreJudged(t *testing.T) {
+	for _, c := range []struct {
+		about string
+		spoil func(w *window)
+		ok    bool
+	}{
+		{"as they should be", func(*window) {}, true},
+		{"one is missing", func(w *window) { w.apply = results.NewHistogram() }, false},
+		{"one is counted twice", func(w *window) { w.ack.Record(3) }, false},
+		{"they take longer", func(w *window) { w.ack = histogramOf(4, 3) }, false},
+		{"they take less", func(w *window) { w.ack = histogramOf(3, 2) }, false},
+		{"less, but one has none", func(w *window) { w.latency.Record(7) }, true},
+	} {
+		w := &window{latency: histogramOf(15, 15), queue: histogramOf(3, 3), send: histogramOf(3, 3), ack: histogramOf(3, 3),
+			commit: histogramOf(3, 3), apply: histogramOf(3, 3)}
+		c.spoil(w)
+		trial := &Trial{watch: newWatch(newLedger(3, 8), 3)}
+		if err := trial.judgeStages(w); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.about, err)
+		}
+	}
+}
+
+func histogramOf(values ...time.Duration) *results.Histogram {
+	h := results.NewHistogram()
+	for _, v := range values {
+		if err := h.Record(v); err != nil {
+			panic(err)
+		}
+	}
+	return h
+}
+
+// What a histogram cannot hold is not made to fit.
+func TestNothingIsClipped(t *testing.T) {
+	for _, latency := range []time.Duration{-1, results.MaxLatency + 1} {
+		l := &Load{}
+		w := newWindow(1, false)
+		l.record(w, &tally{n: 1, due: 100, stages: cluster.Stages{Applied: raft.Time(100).Add(latency)}})
+		if !errors.Is(l.err, results.ErrOutOfRange) || w.latency.Count() != 0 {
+			t.Errorf("%v: %v, %d recorded", latency, l.err, w.latency.Count())
+		}
 	}
 }

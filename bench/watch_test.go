@@ -83,6 +83,36 @@ func TestMomentsAreForgotten(t *testing.T) {
 	}
 }
 
+// Under a steady stream, with one replica always far behind, every moment that is waited for is still there.
+func TestMomentsAreKept(t *testing.T) {
+	w := newWatch(newLedger(3, 8), 3)
+	w.strict = true
+	const n, behind = 8 * recent, recent + recent/2
+	for i := uint64(1); i <= n; i++ {
+		for id := raft.ID(1); id <= 3; id++ {
+			reach := i
+			if id == 3 {
+				reach = max(i, behind) - behind
+			}
+			reached(w, raft.Time(i), id, raft.EventCommitted, reach)
+			reached(w, raft.Time(i), id, raft.EventApplied, reach)
+		}
+		w.finished(&cluster.Proposal{Index: i, Replica: 1, Stages: cluster.Stages{Committed: raft.Time(i)}}, raft.Time(i))
+	}
+	w.end()
+	if h := w.all; h.Count() != n-behind || h.Min() != behind || h.Max() != behind {
+		t.Errorf("%d, from %v to %v, want %d of %d ns", h.Count(), h.Min(), h.Max(), n-behind, behind)
+	}
+	if h := w.announce; h.Max() != 0 {
+		t.Errorf("%d announced, up to %v after", h.Count(), h.Max())
+	}
+	for id, s := range w.replicas {
+		if len(s.commits) > 4*recent || len(s.applies) > 4*recent {
+			t.Errorf("of replica %d %d and %d moments are kept", id+1, len(s.commits), len(s.applies))
+		}
+	}
+}
+
 // A catch-up step by step: the follower (7) is healed at 1000, has entries up to 3 and is to have those up to 20.
 func TestCatchUpPhases(t *testing.T) {
 	w := newWatch(newLedger(7, 8), 7)
@@ -103,6 +133,7 @@ func TestCatchUpPhases(t *testing.T) {
 	leader(1040, raft.Event{Kind: raft.EventSent, Prev: 1, Index: 11, Count: 10, Bytes: 1000}) // two of them it had
 	leader(1050, raft.Event{Kind: raft.EventSent, Prev: 11, Index: 21, Count: 10, Bytes: 1000})
 	leader(1060, raft.Event{Kind: raft.EventAccepted, Index: 11})
+	leader(1065, raft.Event{Kind: raft.EventSent, Prev: 11, Index: 13, Count: 2, Bytes: 200})   // both again
 	leader(1070, raft.Event{Kind: raft.EventSent, Prev: 11, Index: 25, Count: 14, Bytes: 1400}) // ten of them again
 	if w.caughtUp() {
 		t.Error("too early")
@@ -119,7 +150,7 @@ func TestCatchUpPhases(t *testing.T) {
 		t.Fatal("not yet")
 	}
 	want := results.CatchUp{Follower: 7, Total: 99, Detect: 10, Probe: 30, Transfer: 40, Learn: 15, Apply: 4,
-		Rejections: 2, ProbeRounds: 3, Messages: 6, Bytes: 3400, TwiceBytes: 200 + 1000}
+		Rejections: 2, ProbeRounds: 3, Messages: 7, Bytes: 3600, TwiceBytes: 200 + 200 + 1000}
 	if got := w.takeCatchUp(); *got != want {
 		t.Errorf("%+v\nwant %+v", *got, want)
 	}

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/raftbench/raftbench/raft"
@@ -17,6 +19,9 @@ type Replica struct {
 	node     *raft.Node
 	leading  bool
 	counters Counters
+
+	bringer Bringer        // the host, if it is one; nil to send everything apart
+	held    []raft.Message // of this round: see post
 
 	digest  xxhash.Digest // of what was applied
 	message raft.Message  // the one being handled
@@ -41,7 +46,11 @@ func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Replica{id: id, cfg: cfg, host: host, disk: disk, node: node, digest: disk.digest}, nil
+	r := &Replica{id: id, cfg: cfg, host: host, disk: disk, node: node, digest: disk.digest}
+	if !cfg.SendApart {
+		r.bringer, _ = host.(Bringer)
+	}
+	return r, nil
 }
 
 // Node gives access to the core, for looking at its state.
@@ -115,12 +124,13 @@ func (r *Replica) Settle(now raft.Time) {
 	for {
 		out := r.node.Take()
 		if out.Empty() {
+			r.sendHeld()
 			return
 		}
 		r.observe(now, out.Events)
 		durable := out.Save.Seq != 0 && r.host.Save(out.Save)
 		for i := range out.Messages {
-			r.send(&out.Messages[i])
+			r.post(&out.Messages[i])
 		}
 		if len(out.Apply) > 0 {
 			r.apply(out.Apply)
@@ -128,6 +138,35 @@ func (r *Replica) Settle(now raft.Time) {
 		if durable {
 			r.node.Saved(now, out.Save.Seq)
 		}
+	}
+}
+
+// A Bringer is a Host that knows whether it will bring proposals and call Settle once more before it lets anything go.
+type Bringer interface {
+	Pending() bool
+}
+
+// post sends a message. If the host says what is still to come, an AppendEntries without entries waits for the end of
+// its round: when answering clients has made new proposals, the entries that go to the same follower then carry all that
+// it would have said, and it is left out. Nothing leaves later for it.
+func (r *Replica) post(m *raft.Message) {
+	switch {
+	case r.bringer == nil || m.Type != raft.AppendEntries:
+	case m.Entries.Count == 0:
+		r.held = append(r.held, *m)
+		return
+	default:
+		r.held = slices.DeleteFunc(r.held, func(held raft.Message) bool { return held.To == m.To })
+	}
+	r.send(m)
+}
+
+func (r *Replica) sendHeld() {
+	if len(r.held) > 0 && !r.bringer.Pending() {
+		for i := range r.held {
+			r.send(&r.held[i])
+		}
+		r.held = r.held[:0]
 	}
 }
 
@@ -153,7 +192,7 @@ func (r *Replica) observe(now raft.Time, events []raft.Event) {
 				r.counters.Elections++
 			}
 			r.leading = e.Role == raft.Leader
-			r.marks.reset()
+			r.marks.reset(e.Term)
 		case raft.EventRejected:
 			r.counters.Rejections++
 		}
@@ -204,7 +243,7 @@ func (r *Replica) answer(now raft.Time, e raft.Entries) {
 			continue
 		}
 		r.waiting.pop()
-		r.marks.fill(p.Index, &p.Stages)
+		r.marks.fill(p.Index, p.Term, &p.Stages)
 		p.finish(now, entry.Term)
 		if p = r.waiting.front(); p == nil {
 			return

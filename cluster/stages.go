@@ -9,6 +9,7 @@ import (
 // watermarks remembers when a leader's stages reached which index, a mark a batch. Proposals are finished in the order
 // of their index, so each mark is read once and dropped.
 type watermarks struct {
+	term                             uint64 // of the leadership that they are of
 	appended, sent, acked, committed marks
 
 	// The stages of the index that was asked for last, which are those of all up to an index: of a batch, as a rule.
@@ -42,8 +43,12 @@ func (w *watermarks) observe(now raft.Time, events []raft.Event) {
 	}
 }
 
-// fill sets the stages of a proposal with this index, which is not before any that was asked for earlier.
-func (w *watermarks) fill(index uint64, s *Stages) {
+// fill sets the stages of a proposal with this index, which is not before any that was asked for earlier. Of one that
+// was made in another term nothing is known.
+func (w *watermarks) fill(index, term uint64, s *Stages) {
+	if term != w.term {
+		return
+	}
 	if index > w.upTo {
 		w.upTo = math.MaxUint64
 		w.filled = Stages{Appended: w.appended.at(index, &w.upTo), Sent: w.sent.at(index, &w.upTo),
@@ -52,7 +57,8 @@ func (w *watermarks) fill(index uint64, s *Stages) {
 	*s = w.filled
 }
 
-func (w *watermarks) reset() {
+func (w *watermarks) reset(term uint64) {
+	w.term = term
 	for _, m := range []*marks{&w.appended, &w.sent, &w.acked, &w.committed} {
 		m.queue, m.head = m.queue[:0], 0
 	}
