@@ -78,6 +78,10 @@ type Config struct {
 	MaxInFlight    int
 	MaxEntryBytes  int
 
+	// SendApart sends an AppendEntries without entries, such as the news of a commit, although one with entries goes to
+	// the same follower at the same moment and says the same; otherwise a driver that can tell leaves it out. It is a
+	// matter of messages, not of time, and no strategy's.
+	SendApart bool
 	// Retain is how many entries that every replica has applied are kept before memory is used again; 0 keeps all.
 	Retain uint64
 	// Boot gives replicas a saved state to start from; those that are not in it start empty.

@@ -1,10 +1,6 @@
 package cluster
 
-import (
-	"math"
-
-	"github.com/raftbench/raftbench/raft"
-)
+import "github.com/raftbench/raftbench/raft"
 
 // watermarks remembers when a leader's stages reached which index, a mark a batch. Proposals are finished in the order
 // of their index, so each mark is read once and dropped.
@@ -50,9 +46,8 @@ func (w *watermarks) fill(index, term uint64, s *Stages) {
 		return
 	}
 	if index > w.upTo {
-		w.upTo = math.MaxUint64
-		w.filled = Stages{Appended: w.appended.at(index, &w.upTo), Sent: w.sent.at(index, &w.upTo),
-			Acked: w.acked.at(index, &w.upTo), Committed: w.committed.at(index, &w.upTo)}
+		w.filled = Stages{Appended: w.appended.at(index), Sent: w.sent.at(index), Acked: w.acked.at(index), Committed: w.committed.at(index)}
+		w.upTo = min(w.appended.alike(index), w.sent.alike(index), w.acked.alike(index), w.committed.alike(index))
 	}
 	*s = w.filled
 }
@@ -74,16 +69,20 @@ func (m *marks) add(index uint64, at raft.Time) {
 	m.queue = append(m.queue, mark{index, at})
 }
 
-// at returns when the index had reached the stage, 0 if that is not known, and lowers upTo to the last index for which
-// the answer is the same.
-func (m *marks) at(index uint64, upTo *uint64) raft.Time {
+func (m *marks) at(index uint64) raft.Time {
 	for m.head < len(m.queue) && m.queue[m.head].index < index {
 		m.head++
 	}
 	if m.head == len(m.queue) {
-		*upTo = min(*upTo, index)
 		return 0
 	}
-	*upTo = min(*upTo, m.queue[m.head].index)
 	return m.queue[m.head].at
+}
+
+// alike returns the last index for which at answers the same as it just did for this one.
+func (m *marks) alike(index uint64) uint64 {
+	if m.head == len(m.queue) {
+		return index
+	}
+	return m.queue[m.head].index
 }

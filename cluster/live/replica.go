@@ -382,6 +382,9 @@ func (r *replica) Save(s raft.Save) bool {
 	return true
 }
 
+// Pending says that proposals wait, which settle will bring before it lets go: cluster.Bringer.
+func (r *replica) Pending() bool { return r.queued() }
+
 // Compactable is the group's: cluster.Host.
 func (r *replica) Compactable() uint64 { return r.c.compactable() }
 
