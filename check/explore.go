@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,11 +32,32 @@ type Bounds struct {
 	States    uint64 // gives up after so many different states; 0 for none
 }
 
-// SmallBounds is a search of some seconds; FullBounds is the largest documented one.
-var (
-	SmallBounds = Bounds{Replicas: 3, Terms: 2, Proposals: 1, Crashes: 0}
-	FullBounds  = Bounds{Replicas: 3, Terms: 2, Proposals: 2, Crashes: 1}
-)
+// ParseBounds reads what a text such as "terms=2,proposals=1,crashes=1,beats=0,slow-disk,no-op" says of three replicas;
+// what it does not name is 0, terms is 2. An error says what is wrong, in one line.
+func ParseBounds(text string) (Bounds, error) {
+	b := Bounds{Replicas: 3, Terms: 2}
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, given := strings.Cut(strings.TrimSpace(part), "=")
+		n, err := strconv.Atoi(value)
+		if given && (err != nil || n < 0 || n > 9) {
+			return b, fmt.Errorf("%s is %q: want a whole number from 0 to 9", name, value)
+		}
+		number, flag := map[string]*int{"replicas": &b.Replicas, "terms": &b.Terms, "proposals": &b.Proposals, "crashes": &b.Crashes, "beats": &b.Beats}[name],
+			map[string]*bool{"slow-disk": &b.SlowDisk, "no-op": &b.NoOp}[name]
+		switch {
+		case number != nil && given:
+			*number = n
+		case flag != nil && !given:
+			*flag = true
+		case part != "":
+			return b, fmt.Errorf("%q is not understood: want replicas=N, terms=N, proposals=N, crashes=N, beats=N, slow-disk or no-op", part)
+		}
+	}
+	if b.Replicas < 1 || b.Terms < 1 {
+		return b, fmt.Errorf("%d replicas and %d terms: want 1 or more of each", b.Replicas, b.Terms)
+	}
+	return b, nil
+}
 
 func (b Bounds) String() string {
 	s := fmt.Sprintf("%d replicas, %d terms, %d proposals, %d crashes, %d heartbeats", b.Replicas, b.Terms, b.Proposals, b.Crashes, b.Beats)
