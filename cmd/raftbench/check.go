@@ -32,7 +32,9 @@ Examples:
   raftbench check --seeds 20000 --seed 1000000    a night's work
   raftbench check --duration 10m
   raftbench check --seed 4711              one seed, with what it decides
-  raftbench check --exhaustive             all interleavings of a small group`,
+  raftbench check --exhaustive             all interleavings of a small group
+  raftbench check --exhaustive --bounds terms=2,proposals=1,crashes=1
+  raftbench check --calibrate              what arithmetic knows beforehand, against what is measured`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "seeds", DefaultText: "2000, or 1 with --seed", Usage: "how many seeds, such as 2000 or 20k"},
 			&cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "the first seed"},
@@ -42,6 +44,8 @@ Examples:
 			&cli.StringFlag{Name: "strategy", DefaultText: "each seed draws it", Usage: "the strategy of every group"},
 			&cli.StringFlag{Name: "faults", Usage: "with --seed: only these faults of its schedule, by number, such as 2,5"},
 			&cli.BoolFlag{Name: "exhaustive", DisableDefaultText: true, Usage: "all interleavings of a small group, instead of seeds"},
+			&cli.StringFlag{Name: "bounds", Value: defaultBounds, Usage: "with --exhaustive: how much may happen, of replicas=N, terms=N, proposals=N, crashes=N, beats=N, slow-disk, no-op"},
+			&cli.BoolFlag{Name: "calibrate", DisableDefaultText: true, Usage: "compare figures that are known beforehand with what is measured, in virtual time and live"},
 		},
 		Action: runCheck,
 	}
@@ -59,6 +63,12 @@ func runCheck(c *cli.Context) error {
 		return usage("--nodes is %d: want 1 to 15", limits.Replicas)
 	case c.Duration("duration") < 0:
 		return usage("--duration is %v: want more than 0", c.Duration("duration"))
+	}
+	switch {
+	case c.Bool("exhaustive"):
+		return checkAll(c)
+	case c.Bool("calibrate"):
+		return calibration(c)
 	}
 	first := c.Uint64("seed")
 	if !c.IsSet("seed") {
