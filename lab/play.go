@@ -16,7 +16,7 @@ import (
 type Settings struct {
 	Strategy        raft.Strategy
 	Heartbeat       time.Duration // the leader's period
-	ElectionTimeout time.Duration // a follower waits this long to twice as long; see LabElectionTimeout
+	ElectionTimeout time.Duration // a follower waits this long to twice as long; see DefaultElectionTimeout
 	PreVote         bool
 	CheckQuorum     bool
 	Seed            uint64 // of the test's and the replicas' random choices
@@ -26,9 +26,9 @@ type Settings struct {
 	Open func(cfg cluster.Config, m *Meter) (cluster.Cluster, error)
 }
 
-// LabElectionTimeout is an election timeout that keeps to the lab's limits with heartbeats of up to 100 ms: three of
+// DefaultElectionTimeout is an election timeout that keeps to the lab's limits with heartbeats of up to 100 ms: three of
 // them may be late, and two rounds of elections fit into the second in which the course expects a new leader.
-const LabElectionTimeout = 300 * time.Millisecond
+const DefaultElectionTimeout = 300 * time.Millisecond
 
 // Play plays one test. What became of it is told in the result: OK if it passed; Invalid if it failed, with the figure
 // and the limit in the Reason; Failed if it could not be played; Interrupted; and Inconclusive if it broke a limit while

@@ -264,6 +264,9 @@ func (r *labReport) pageFinding(p labPlace) string {
 			over = append(over, fmt.Sprintf("%s (%.1f s)", clean(s), total.Median))
 		}
 	}
+	if len(under)+len(over) == 0 {
+		return ""
+	}
 	text := fmt.Sprintf("The course's page shows %.1f s", coursePageSeconds)
 	if len(under) > 0 {
 		text += "; below it: " + listed(under)

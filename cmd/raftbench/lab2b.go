@@ -189,7 +189,7 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 	m.ElectionTimeout = c.Duration("election-timeout")
 	if !c.IsSet("election-timeout") {
 		// One for a whole sweep: what differs between its columns is the heartbeat alone.
-		m.ElectionTimeout = max(lab.LabElectionTimeout, 2*slices.Max(m.Heartbeats))
+		m.ElectionTimeout = max(lab.DefaultElectionTimeout, 2*slices.Max(m.Heartbeats))
 	}
 	return m, nil
 }

@@ -33,7 +33,7 @@ func TestLab(t *testing.T) {
 				t.Parallel()
 				for range 5 {
 					r := lab.Play(t.Context(), test, lab.Settings{Strategy: eager, Heartbeat: 100 * time.Millisecond,
-						ElectionTimeout: lab.LabElectionTimeout, Seed: 1, Open: open})
+						ElectionTimeout: lab.DefaultElectionTimeout, Seed: 1, Open: open})
 					switch r.Status {
 					case results.OK:
 						t.Logf("%.1f s, %d RPCs, %d bytes, %d committed", r.Lab.Total.Seconds(), r.Lab.RPCs, r.Lab.Bytes(), r.Lab.Committed)
