@@ -82,6 +82,9 @@ type Config struct {
 	// the same follower at the same moment and says the same; otherwise a driver that can tell leaves it out. It is a
 	// matter of messages, not of time, and no strategy's.
 	SendApart bool
+	// Yield makes a driver on the wall clock let other goroutines run between a message and what follows from it, so that
+	// what they bring is part of the same batch. This project's driver does not need it: see engines/etcd.
+	Yield bool
 	// Retain is how many entries that every replica has applied are kept before memory is used again; 0 keeps all.
 	Retain uint64
 	// Boot gives replicas a saved state to start from; those that are not in it start empty.

@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -401,6 +402,11 @@ func (r *replica) Receive(from raft.ID, frame []byte, more bool) {
 	if more {
 		r.mu.Unlock() // the next message follows at once: both are settled together
 		return
+	}
+	if r.c.cfg.Yield {
+		r.mu.Unlock()
+		runtime.Gosched()
+		r.mu.Lock()
 	}
 	r.settleAndUnlock()
 }

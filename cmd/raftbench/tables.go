@@ -31,6 +31,7 @@ var transportKinds = []transports.Kind{
 var engineTable = []engines.Engine{
 	raftbench.Engine(),
 	etcd.Engine(),
+	etcd.Yielding(),
 	hashicorp.Engine(),
 	hashicorp.Large(),
 	floor.Engine(),
