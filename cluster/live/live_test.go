@@ -300,7 +300,7 @@ func TestPausedReplicaBlocksNobody(t *testing.T) {
 		t.Errorf("a paused replica campaigned: %+v", s)
 	}
 	g.Resume(3)
-	g.wait("campaign", func() bool { return g.Status(3).Term == 2 })
+	g.wait("campaign", func() bool { return g.Status(1).Term == 2 && g.Status(2).Term == 2 && g.Status(3).Term == 2 })
 	g.Pause(3)
 	g.Crash(3)
 	g.Pause(3) // of a crashed one: nothing
