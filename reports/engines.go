@@ -108,8 +108,11 @@ func (s *Summary) floorColumns() []column {
 
 func (s *Summary) ratioColumn(k comparison, kind results.EngineKind, head string) column {
 	return column{head: head, none: " ", show: times, value: func(c *Cell) (float64, bool) {
-		if kind == results.Floor && k.name == p50Comparison.name && mainMetric(s.of(c.Scenario)).name != p50Metric.name {
-			return 0, false // the foreground's latency is not what the scenario is about
+		if (k.name == p50Comparison.name && kind == results.Floor || k.high) && mainMetric(s.of(c.Scenario)).name != p50Metric.name {
+			return 0, false // the foreground load is not what the scenario is about
+		}
+		if k.high && c.RatePerSec > 0 {
+			return 0, false // all reach what is offered, or are told not to
 		}
 		if c.EngineKind == kind {
 			return 0, false
