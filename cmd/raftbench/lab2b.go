@@ -124,11 +124,11 @@ func runLab2b(c *cli.Context) error {
 
 	settings := settingsOf(c)
 	settings["election-timeout"] = m.ElectionTimeout.String()
-	settings["jobs"] = fmt.Sprint(run.Jobs)
 	where := machine()
 	if virtual {
-		where = nil // it has no part in the result
+		where = nil // neither it nor the number of jobs has a part in the result
 	} else {
+		settings["jobs"] = fmt.Sprint(run.Jobs)
 		delete(settings, "delay")
 		delete(settings, "cpu-per-message")
 	}
