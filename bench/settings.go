@@ -29,6 +29,7 @@ type Settings struct {
 	CheckQuorum     bool
 	NoOp            bool
 	MaxAppendBytes  int           // of entries in one AppendEntries
+	SendApart       bool          // see cluster.Config
 	Retain          uint64        // entries kept although all replicas have applied them
 	Timeout         time.Duration // for anything that a trial waits for
 	// Unmeasured leaves out what the harness does for a measured trial beside counting answers and keeping the ledger:
@@ -45,6 +46,7 @@ func (s *Settings) group(seed uint64) cluster.Config {
 		Replicas: s.Nodes, Strategy: s.Strategy, Heartbeat: s.Heartbeat, ElectionTimeout: s.ElectionTimeout,
 		PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, NoOp: s.NoOp, Seed: seed,
 		MaxAppendBytes: s.MaxAppendBytes, Retain: s.retained(),
+		SendApart: s.SendApart,
 	}
 	if s.Engine.Configure != nil {
 		s.Engine.Configure(&group)

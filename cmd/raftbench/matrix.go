@@ -54,6 +54,7 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
 		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes"},
+		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
 		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
 
@@ -218,6 +219,7 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
 	s.Heartbeat, s.ElectionTimeout = c.Duration("heartbeat"), c.Duration("election-timeout")
 	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
+	s.SendApart = c.Bool("send-apart")
 	var count, retain int
 	for _, err := range []error{
 		single(c, "count", number, &count), single(c, "retain", number, &retain),

@@ -19,3 +19,7 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, etcd.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()},
 		engines.Place{Transport: quic.PerClass()})
 }
+
+func BenchmarkCommit(b *testing.B) {
+	conformance.Benchmark(b, etcd.Engine(), engines.Place{Transport: tcp.Plain()})
+}

@@ -19,3 +19,7 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, floor.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()},
 		engines.Place{Transport: quic.PerClass()})
 }
+
+func BenchmarkCommit(b *testing.B) {
+	conformance.Benchmark(b, floor.Engine(), engines.Place{Transport: tcp.Plain()})
+}

@@ -19,3 +19,7 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, hashicorp.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()}, engines.Place{Transport: tcp.TLS()},
 		engines.Place{Transport: quic.PerClass()})
 }
+
+func BenchmarkCommit(b *testing.B) {
+	conformance.Benchmark(b, hashicorp.Engine(), engines.Place{Transport: tcp.Plain()})
+}
