@@ -58,8 +58,9 @@ type search struct {
 	rejects map[uint64]bool // numbers of the requests whose rejection has arrived, in this leadership
 	fresh   int             // rejections that have arrived in this turn for the first time
 	heard   raft.Time       // when it last answered, in this leadership
-	told    uint64          // highest commitIndex sent that the follower could use; 0 again after a loss
-	beats   int             // AppendEntries that carried neither entries nor news, since the first of them
+	send    gateWatch
+	told    uint64 // highest commitIndex sent that the follower could use; 0 again after a loss
+	beats   int    // AppendEntries that carried neither entries nor news, since the first of them
 	since   raft.Time
 }
 

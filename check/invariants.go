@@ -34,7 +34,9 @@ type Invariants struct {
 
 	searches searchLimits
 	opens    struct{ send, commit, apply bool } // these gates are always open
-	window   int                                // the Send gate's, 0 if it has none
+	rules    struct{ send, commit, announce, apply gateRule }
+	window   int  // the Send gate's, 0 if it has none
+	exact    bool // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
 }
 
 // version is an entry that some replica had at an index.
@@ -88,6 +90,10 @@ type watched struct {
 	heard raft.Time // when it last heard a legitimate leader, by its own clock
 	alone raft.Time // as a leader, when it was found that no quorum answers; 0 if one does
 	turn  turn      // what it is handling now
+
+	commitGate, applyGate gateWatch
+	owed                  int    // as a leader: followers that owed an answer when it was last looked at
+	knew                  uint64 // its highest commitIndex, in any life
 }
 
 // NewInvariants returns a watcher of a group with this configuration, and no replica yet.
@@ -102,7 +108,10 @@ func NewInvariants(cfg *cluster.Config) *Invariants {
 	s := cfg.Strategy
 	v.searches = limitsOf(s.Backup.String())
 	v.opens.send, v.opens.commit, v.opens.apply = s.Send.String() == "now", s.Commit.String() == "now", s.Apply.String() == "now"
-	_, _ = fmt.Sscanf(s.Send.String(), "window(%d)", &v.window)
+	v.rules.send, v.rules.commit, v.rules.announce, v.rules.apply = ruleOf(s.Send), ruleOf(s.Commit), ruleOf(s.Announce), ruleOf(s.Apply)
+	if v.rules.send.name == "window" {
+		v.window = v.rules.send.n
+	}
 	return v
 }
 
@@ -147,7 +156,7 @@ func (v *Invariants) start(now raft.Time, id raft.ID, node *raft.Node, disk *clu
 	w := v.replica(id)
 	saved := disk.Saved()
 	*w = watched{id: id, node: node, disk: disk, life: w.life + 1, now: now, was: node.Status(), log: w.log[:0],
-		applied: saved.Applied, promised: w.promised, heard: longAgo}
+		applied: saved.Applied, promised: w.promised, knew: w.knew, heard: longAgo}
 	w.saved.term, w.saved.vote = saved.Term, saved.Vote
 	s := &w.was
 	if s.Term != saved.Term || s.Vote != saved.Vote {
@@ -203,10 +212,13 @@ func (v *Invariants) look(w *watched, now raft.Time) {
 	if v.err != nil {
 		return
 	}
+	v.applyGate(w, &s)
 	if s.Role == raft.Leader {
 		v.leads(w, &s)
+	} else {
+		w.commitGate.since = 0
 	}
-	w.was = s
+	w.was, w.knew = s, max(w.knew, s.Commit)
 	if w.looks%auditEvery == 0 {
 		v.audit(w)
 	}
@@ -292,7 +304,8 @@ func (v *Invariants) elected(w *watched, s *raft.Status) {
 		break
 	}
 	w.progress, w.searches, w.alone = w.progress[:0], w.searches[:0], 0
-	w.looks = 0 // audit
+	w.looks = 0        // audit
+	w.turn.tick = true // it announces itself with a heartbeat
 }
 
 // changed follows a log whose end is another than it was.
@@ -394,6 +407,9 @@ func (v *Invariants) indexes(w *watched, s *raft.Status, log *raft.Log) {
 			v.fail(Order, w, "as %v it commits up to %d, but only %d is durable there", s.Role, s.Commit, s.Durable)
 		}
 		v.commits(w, s)
+		if s.Role == raft.Leader && was.Role == raft.Leader && s.Term == was.Term {
+			v.committedEarly(w, s)
+		}
 	}
 }
 
@@ -487,8 +503,15 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 			}
 		}
 	}
+	w.owed = 0
+	for i := range w.progress {
+		if was := &w.progress[i]; was.InFlight > 0 && !was.Stalled {
+			w.owed++
+		}
+	}
 	for i := range v.progress {
 		p, was := &v.progress[i], &w.progress[i]
+		v.sendGate(w, s, &w.searches[i], p, was)
 		if *p == *was {
 			continue
 		}
@@ -529,13 +552,7 @@ func (v *Invariants) matched(w *watched, s *raft.Status, p *raft.Progress, was u
 }
 
 func (v *Invariants) inFlight(w *watched, p *raft.Progress) {
-	limit := v.cfg.MaxInFlight
-	if limit == 0 {
-		limit = raft.DefaultMaxInFlight
-	}
-	if v.window > 0 {
-		limit = min(limit, v.window)
-	}
+	limit := v.limit()
 	if p.InFlight > limit {
 		v.fail(Bounded, w, "%d AppendEntries to %d are unanswered, want at most %d", p.InFlight, p.Peer, limit)
 	}
@@ -545,15 +562,15 @@ func (v *Invariants) inFlight(w *watched, p *raft.Progress) {
 func (v *Invariants) rest(w *watched, now raft.Time) {
 	v.look(w, now)
 	ticked := w.turn.tick
+	if v.err == nil && w.node != nil {
+		v.gatesAtRest(w)
+	}
 	if v.settled(w); v.err != nil || w.node == nil {
 		return
 	}
 	s := &w.was
 	if s.Applied != w.applied {
 		v.fail(StateMachine, w, "it says that %d entries are applied, its state machine was given %d", s.Applied, w.applied)
-	}
-	if v.opens.apply && s.Applied < s.Commit {
-		v.fail(WakeUp, w, "entries %d to %d are committed and not applied, though Apply is now", s.Applied+1, s.Commit)
 	}
 	if q := w.node.Queues(); q.Held > raft.DefaultMaxHeld || q.UncommittedBytes > raft.DefaultMaxUncommittedBytes+uint64(raft.DefaultMaxEntryBytes)+raft.EntryOverhead {
 		v.fail(Bounded, w, "%d messages are held back and %d bytes are not committed", q.Held, q.UncommittedBytes)
@@ -566,28 +583,15 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	}
 }
 
-// leaderWaits: nothing waits at a gate that is always open.
+// leaderWaits: nothing waits at the gates for longer than they say.
 func (v *Invariants) leaderWaits(w *watched, s *raft.Status) {
-	limit := v.cfg.MaxInFlight
-	if limit == 0 {
-		limit = raft.DefaultMaxInFlight
-	}
 	var have [raft.MaxVoters]uint64
 	list := append(have[:0], s.Durable)
 	for i := range w.progress {
-		p := &w.progress[i]
-		list = append(list, p.Match)
-		if v.opens.send && !p.Probing && !p.Stalled && p.InFlight < limit && p.Next <= s.Last {
-			v.fail(WakeUp, w, "entries %d to %d are not sent to %d, though Send is now", p.Next, s.Last, p.Peer)
-		}
-	}
-	if !v.opens.commit {
-		return
+		list = append(list, w.progress[i].Match)
 	}
 	slices.Sort(list)
-	if q := list[len(list)-v.quorum]; q > s.Commit && w.log[q-1] == s.Term {
-		v.fail(WakeUp, w, "a quorum has entry %d and commitIndex is %d, though Commit is now", q, s.Commit)
-	}
+	v.commitGate(w, s, list[len(list)-v.quorum])
 }
 
 // applies follows the entries that a replica gives to its state machine.

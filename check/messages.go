@@ -19,6 +19,9 @@ type turn struct {
 	messages        int
 	last            input // the message that is being handled, or was handled last
 	answered        bool  // a reply to it has been sent
+	append          bool  // an AppendEntries came in
+	committed       bool  // as a leader: commitIndex has moved
+	appends         int   // AppendEntries sent
 }
 
 // input is one message, and how things stood before it.
@@ -45,6 +48,7 @@ func (v *Invariants) receives(w *watched, now raft.Time, from raft.ID, frame []b
 	w.turn.answered = false
 	in.message.From, in.message.To, in.message.Entries.Bytes = from, w.id, nil
 	in.before, in.deadline = w.was, w.node.Deadline()
+	w.turn.append = w.turn.append || in.message.Type == raft.AppendEntries
 	in.live = v.cfg.CheckQuorum && w.was.Leader != 0 && (w.was.Role == raft.Leader || now.Sub(w.heard) < v.cfg.ElectionTimeout)
 	in.again = in.message.Type == raft.AppendEntriesReply && !in.message.Success && v.rejectedBefore(w, &in.message)
 }
@@ -107,6 +111,7 @@ func (v *Invariants) settled(w *watched) {
 		}
 	}
 	t.tick, t.reachable, t.campaign, t.others, t.messages, t.sent = false, false, false, false, 0, 0
+	t.append, t.committed, t.appends = false, false, 0
 	for i := range w.searches {
 		w.searches[i].fresh = 0
 	}
@@ -280,6 +285,10 @@ func (v *Invariants) sendsEntries(w *watched, m *raft.Message) {
 	}
 	if m.Commit > v.Committed() {
 		v.fail(CommitImmutable, w, "it announces commitIndex %d, but only %d entries are committed", m.Commit, len(v.committed))
+	}
+	w.turn.appends++
+	if m.Entries.Count > 0 && len(w.searches) > 0 {
+		v.sendsEarly(w, placeOf(w.id, m.To), m)
 	}
 	v.sendsCost(w, m)
 }

@@ -40,6 +40,9 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	group := p.Group
 	group.Observer = r
 	r.v = Watch(&group)
+	r.v.exact = p.CPU == 0 && p.Breakage != PauseFault && !slices.ContainsFunc(p.Faults, func(f Fault) bool {
+		return f.Kind == PauseFault || f.Kind == SkewFault
+	})
 	links := func(raft.ID, raft.ID) sim.Link { return p.Link }
 	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU})
 	if err != nil {
