@@ -5,7 +5,9 @@
 // takes the replica's lock, hands it to the core, carries out what the core wants, and writes to the sockets itself if
 // the transport can do that without blocking. There is no goroutine that everything has to pass through. Proposals that
 // arrive meanwhile gather in a queue, which the holder of the lock takes as a whole before it lets go: batches form by
-// themselves under load, alike for all strategies, and cost nothing without it.
+// themselves under load, alike for all strategies, and cost nothing without it. An AppendEntries without entries, such as
+// the news of a commit, is left out if one with entries goes to the same follower in the same round, unless
+// Config.SendApart says not to.
 //
 // It does not emulate networks beyond cutting links, and its disks are memory.
 package live

@@ -13,6 +13,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/internal/wakeup"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
@@ -30,8 +31,9 @@ type Group struct {
 	// catchingUp is set while a link has been healed, so that followers tell how far they are.
 	catchingUp atomic.Bool
 
-	mu  sync.Mutex
-	cut map[link]bool
+	mu      sync.Mutex
+	cut     map[link]bool
+	closing bool // and nothing new begins in the background
 
 	ctx    context.Context // of the timers of At
 	cancel context.CancelFunc
@@ -233,19 +235,26 @@ func (g *Group) SetConditions(c cluster.Conditions) {
 
 // At runs step on a goroutine of its own.
 func (g *Group) At(t raft.Time, step func(now raft.Time) raft.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closing {
+		return
+	}
 	g.steps.Go(func() {
-		timer := time.NewTimer(t.Sub(g.Now()))
-		defer timer.Stop()
+		var timer *wakeup.Timer
 		for t != 0 && g.ctx.Err() == nil {
-			if wait := t.Sub(g.Now()); wait > 0 {
-				timer.Reset(wait)
-				select {
-				case <-timer.C:
-				case <-g.ctx.Done():
-					return
+			now := g.Now()
+			if wait := t.Sub(now); wait > 0 {
+				if timer == nil {
+					timer = wakeup.New()
+					defer timer.Close()
+					defer context.AfterFunc(g.ctx, timer.Close)()
 				}
+				timer.Set(wait)
+				timer.Wait()
+				continue
 			}
-			t = step(g.Now())
+			t = step(now)
 		}
 	})
 }
@@ -291,11 +300,14 @@ func (g *Group) Counters() cluster.Counters {
 // Close ends the timers, the replicas and their transport.
 func (g *Group) Close() error {
 	g.close.Do(func() {
+		g.mu.Lock()
+		g.closing = true
+		g.mu.Unlock()
 		g.cancel()
+		g.steps.Wait() // a step may still propose
 		for _, r := range g.replicas {
 			r.crash()
 		}
-		g.steps.Wait()
 		g.err = g.network.Close()
 	})
 	return g.err
