@@ -171,7 +171,7 @@ func (v *Invariants) diverged(leader, follower *watched, probe uint64, shared *u
 // rewound: nextIndex goes back for a reason only.
 func (v *Invariants) rewound(w *watched, p, was *raft.Progress) {
 	in := &w.turn.last
-	if !w.turn.tick && !w.turn.reachable && !(in.handling && in.message.From == p.Peer && !in.again) {
+	if !(w.turn.tick && p.Stalled) && !w.turn.reachable && !(in.handling && in.message.From == p.Peer && !in.again) {
 		v.fail(Cost, w, "nextIndex of %d goes back from %d to %d without an answer that asks for it", p.Peer, was.Next, p.Next)
 	}
 }

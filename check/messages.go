@@ -170,10 +170,6 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 	if w.node == nil {
 		return
 	}
-	if w.turn.sent++; w.turn.sent > mostSent {
-		v.fail(Bounded, w, "it sends more than %d messages for what it was brought at one moment", mostSent)
-		panic(v.err) // it would never end
-	}
 	d := w.disk.Saved()
 	if !m.PreVote {
 		w.promised = max(w.promised, m.Term)

@@ -113,6 +113,10 @@ func (m *member) Abandon() {
 }
 
 func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
+	if m.w.turn.sent++; m.w.turn.sent > mostSent {
+		m.v.fail(Bounded, m.w, "it sends more than %d messages for what it was brought at one moment", mostSent)
+		panic(m.v.err) // it would never end
+	}
 	if m.v.err == nil {
 		frame := head
 		if len(body) > 0 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/check"
+	"github.com/raftbench/raftbench/check/calibrate"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/live"
 	"github.com/raftbench/raftbench/raft"
@@ -36,6 +37,17 @@ func main() {
 	for _, s := range check.Scenarios() {
 		if v := s.Play(context.Background()); v != nil {
 			alarm(string(v.Rule), "scenario "+s.Name, t.Seeds, v.Error())
+			return
+		}
+	}
+	rows, err := calibrate.Virtual(context.Background())
+	if err != nil {
+		alarm("CALIBRATION", "virtual", t.Seeds, err.Error())
+		return
+	}
+	for _, r := range rows {
+		if !r.OK() {
+			alarm("CALIBRATION", r.What, t.Seeds, fmt.Sprintf("expected %g %s, measured %g", r.Expected, r.Unit, r.Measured))
 			return
 		}
 	}
