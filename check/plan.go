@@ -156,8 +156,16 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	}
 	p.Patience = g.ElectionTimeout * time.Duration(1+d.IntN(5))
 	p.MaxBytes = pick(d, 0, 16, 100, 300)
+	g.Boot = map[raft.ID]cluster.Boot{}
 	if d.chance(0.4) {
 		g.Boot = d.boot(g.Replicas)
+	}
+	// Most logs are kept in small pieces, so that their borders are crossed.
+	small := d.chance(0.9)
+	for id := raft.ID(1); id <= raft.ID(g.Replicas); id++ {
+		b := g.Boot[id]
+		b.SmallLog = small
+		g.Boot[id] = b
 	}
 	d.faults(p)
 	if minority := (g.Replicas - 1) / 2; minority > 0 && d.chance(0.4) {

@@ -103,6 +103,8 @@ type Boot struct {
 	Term    uint64
 	Vote    raft.ID
 	Entries []raft.Entry // from index 1, without gaps; their Index need not be set
+	// SmallLog makes the log's memory grow in small pieces, for groups that are many and short-lived.
+	SmallLog bool
 }
 
 // Observer watches a group. Its methods are called by each replica in turn, for different replicas perhaps at the same

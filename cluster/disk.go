@@ -21,6 +21,9 @@ type Disk struct {
 // NewDisk returns a disk that holds this state.
 func NewDisk(b Boot) *Disk {
 	d := &Disk{term: b.Term, vote: b.Vote, log: raft.NewLog(1, 0)}
+	if b.SmallLog {
+		d.log = raft.NewSmallLog(1, 0)
+	}
 	for _, e := range b.Entries {
 		d.log.Append(e.Term, e.Data)
 	}
