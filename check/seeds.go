@@ -175,6 +175,11 @@ func (f *Failure) Shrink(ctx context.Context) []int {
 	for i := range f.Plan.Items() {
 		items = append(items, i+1)
 	}
+	return smallest(items, fails)
+}
+
+// smallest returns a part of a failing list that fails too, and of which no single item can be left out.
+func smallest(items []int, fails func([]int) bool) []int {
 	if fails(nil) {
 		return nil
 	}
