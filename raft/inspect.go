@@ -39,8 +39,11 @@ func (n *Node) Queues() Queues {
 	return Queues{Held: len(n.held), PendingSaves: len(n.pending), UncommittedBytes: n.uncommittedBytes()}
 }
 
-// smallSegmentBytes is the size of the segments of a small log.
-const smallSegmentBytes = 1 << 10
+// The sizes of the segments of a small log, and of the log of a clone, of which there may be millions.
+const (
+	smallSegmentBytes  = 1 << 10
+	clonedSegmentBytes = 1 << 6
+)
 
 // NewSmallLog is NewLog for many logs that stay short: its memory grows in small pieces, as does that of a node that
 // starts from it.
@@ -51,12 +54,12 @@ func NewSmallLog(first, prevTerm uint64) *Log { return newLog(first, prevTerm, s
 func (n *Node) Clone(seed uint64) *Node {
 	c := *n
 	c.random = rand.New(rand.NewPCG(seed, uint64(n.cfg.ID)))
-	c.log = n.log.cloneInto(smallSegmentBytes)
+	c.log = n.log.cloneInto(clonedSegmentBytes)
 	c.peers = slices.Clone(n.peers)
 	for i := range c.peers {
 		c.peers[i].flights = slices.Clone(c.peers[i].flights)
 	}
-	c.votes = map[ID]bool{}
+	c.votes = make(map[ID]bool, len(n.votes))
 	for _, id := range n.cfg.Voters {
 		if granted, answered := n.votes[id]; answered {
 			c.votes[id] = granted
