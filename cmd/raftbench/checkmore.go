@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -32,6 +33,8 @@ func checkAll(c *cli.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	// What a search makes is short-lived, and the set of states that stays holds no pointers.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	show := newHuntProgress(c.App.ErrWriter, 0)
 	e, err := check.Explore(ctx, b, c.Int("jobs"), show.explored)
 	show.end()
