@@ -8,9 +8,9 @@ import "time"
 // progress is what a leader knows of one follower.
 //
 // While probing, the place where the logs agree is not known: one AppendEntries without entries is out at a time
-// (thesis, section 10.2.1: "the leader can send AppendEntries with no entries (like heartbeats) to save bandwidth"),
-// and each rejection is a step of the Backup's search. After that, next runs ahead of match: entries are sent before
-// earlier ones are acknowledged.
+// (thesis, section 3.5: until the place is found, AppendEntries may go without entries to save bandwidth), and each
+// rejection is a step of the Backup's search. After that, next runs ahead of match: entries are sent before earlier ones
+// are acknowledged.
 type progress struct {
 	id          ID
 	match, next uint64
@@ -21,7 +21,9 @@ type progress struct {
 	flights []flight // unanswered AppendEntries that carried entries or were probes, in order of sending
 	stalled bool     // one of them went unanswered for too long: one at a time, with heartbeats, until an answer comes
 	losses  int      // how often that happened since the last answer
-	rtt     time.Duration
+
+	answeredAt Time // when one of them was last answered
+	rtt        time.Duration
 
 	since Time   // when the oldest unsent entry, or the probe, began to wait at the Send gate
 	sent  uint64 // highest index ever sent in this term
@@ -135,7 +137,7 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	f, known := p.answered(m.Seq)
 	if known {
 		n.measureRTT(p, f)
-		p.losses = 0
+		p.losses, p.answeredAt = 0, n.now
 	}
 	if m.Success {
 		n.accepted(p, m, known)
@@ -300,15 +302,16 @@ func (n *Node) tell(p *progress, commit uint64) {
 	}
 }
 
-// expire takes a follower's oldest flight for lost when it has been unanswered for half a heartbeat period, or twice the
-// usual round trip if that is longer; twice as long with every loss in a row, since the round trip may be what is
-// underestimated.
+// expire takes a follower's oldest flight for lost when it has been unanswered, and nothing after it was answered, for
+// half a heartbeat period, or twice the usual round trip if that is longer; twice as long with every loss in a row, since
+// the round trip may be what is underestimated. While answers come, what is unanswered is on its way behind other bytes:
+// sending it again would only make the queue longer.
 func (n *Node) expire(p *progress) {
 	if len(p.flights) == 0 {
 		return
 	}
 	patience := max(n.cfg.Heartbeat/2, 2*p.rtt) << min(p.losses, 6)
-	if n.now.Sub(p.flights[0].at) >= min(patience, max(n.cfg.ElectionTimeout, 2*p.rtt)) {
+	if n.now.Sub(max(p.flights[0].at, p.answeredAt)) >= min(patience, max(n.cfg.ElectionTimeout, 2*p.rtt)) {
 		n.restart(p)
 		p.stalled = true
 		p.losses++
