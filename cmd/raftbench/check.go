@@ -107,6 +107,12 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	for _, s := range check.Scenarios() {
+		if v := s.Play(ctx); v != nil && ctx.Err() == nil {
+			fmt.Fprintf(c.App.Writer, "scenario %s (%s): %v\n", s.Name, s.Doc, v)
+			return exitError{exitUnsafe, fmt.Errorf("scenario %s breaks %v: %s", s.Name, v.Rule, v.Rule.Text())}
+		}
+	}
 	show := newHuntProgress(c.App.ErrWriter, h.Seeds)
 	h.Progress = show.tell
 	t, err := h.Run(ctx)
@@ -115,6 +121,7 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 		return usage("%v", err)
 	}
 	out := c.App.Writer
+	fmt.Fprintf(out, "%d fixed scenarios\n", len(check.Scenarios()))
 	printTally(out, &t)
 	switch {
 	case t.Failed != nil:
