@@ -33,7 +33,7 @@ Examples:
   raftbench check --duration 10m
   raftbench check --seed 4711              one seed, with what it decides
   raftbench check --exhaustive             all interleavings of a small group
-  raftbench check --exhaustive --bounds terms=2,proposals=1,crashes=1
+  raftbench check --exhaustive --bounds terms=2,proposals=1,crashes=1    the largest bound that ends in minutes
   raftbench check --calibrate              what arithmetic knows beforehand, against what is measured`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "seeds", DefaultText: "2000, or 1 with --seed", Usage: "how many seeds, such as 2000 or 20k"},
