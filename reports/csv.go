@@ -112,7 +112,7 @@ func fields() []field {
 	}
 	figures = append(figures, rangeFields("p50_trial", "_ns", func(c *Cell) Range { return c.P50 })...)
 	figures = append(figures, rangeFields("throughput", "_per_sec", func(c *Cell) Range { return c.Throughput })...)
-	for _, stage := range slices.Concat(results.LatencyStages, results.BesideStages) {
+	for _, stage := range slices.Concat(results.LatencyStages, results.BesideStages, []string{results.StagePacer}) {
 		figures = append(figures, field{"stage_" + stage + "_mean_ns", meanOf(func(c *Cell) *results.Histogram { return c.Stages[stage] })})
 	}
 	for _, cost := range costs {

@@ -154,8 +154,8 @@ func (s *Summary) legend(g grid) []string {
 		lines = append(lines, "p50, p99, p99.9: from the moment a proposal was due to the leader's answer"+loop+"; the trials' histograms merged")
 	}
 	if s.Run.Header.Repeat > 1 {
-		lines = append(lines, fmt.Sprintf("commits/s and times: medians of %d trials; RPCs and bytes: of all trials; spread: half the way from the lowest trial to the highest, of %s",
-			s.Run.Header.Repeat, s.spreadOf()))
+		lines = append(lines, fmt.Sprintf("commits/s and times: medians of %s; RPCs and bytes: of all trials; spread: half the way from the lowest trial to the highest, of %s",
+			s.trials(), s.spreadOf()))
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
@@ -175,6 +175,20 @@ func (s *Summary) legend(g grid) []string {
 		lines = append(lines, tooFew+": fewer samples than the percentile needs (p99: 100, p99.9: 1,000)")
 	}
 	return lines
+}
+
+// trials says of how many trials the cells' figures are: fewer than planned if the run was interrupted, or some failed.
+func (s *Summary) trials() string {
+	least, most := s.Run.Header.Repeat, 0
+	for _, c := range s.Cells {
+		if c.Status == results.OK {
+			least, most = min(least, c.Trials), max(most, c.Trials)
+		}
+	}
+	if least < most {
+		return fmt.Sprintf("%d to %d trials", least, most)
+	}
+	return count(uint64(most), "trial")
 }
 
 // spreadOf says which figure the spread is of: "p50 (steady), catch-up (lag, diverge)".

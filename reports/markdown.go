@@ -334,6 +334,10 @@ func (m *markdown) stages(cells []*Cell, axes []axis) {
 	for _, stage := range results.BesideStages {
 		add("beside: " + stage)
 	}
+	paced := slices.ContainsFunc(with, func(c *Cell) bool { return c.Stages[results.StagePacer] != nil })
+	if paced {
+		add("in queue: " + results.StagePacer)
+	}
 	for _, c := range with {
 		var row []string
 		for _, a := range axes {
@@ -352,7 +356,11 @@ func (m *markdown) stages(cells []*Cell, axes []axis) {
 			}
 			row = append(row, text)
 		}
-		for _, stage := range results.BesideStages {
+		also := results.BesideStages
+		if paced {
+			also = append(slices.Clone(also), results.StagePacer)
+		}
+		for _, stage := range also {
 			if h := c.Stages[stage]; h != nil && h.Count() > 0 {
 				row = append(row, duration(float64(h.Mean())))
 			} else {
@@ -362,10 +370,14 @@ func (m *markdown) stages(cells []*Cell, axes []axis) {
 		g.rows = append(g.rows, row)
 	}
 	m.heading("### Where the time goes")
+	pacer := ""
+	if paced {
+		pacer = " In the queue: pacer, how long after it was due an open loop's proposal was made, the harness's own lateness."
+	}
 	m.para("Mean per stage and its share of the mean latency; the first five add up to it. " +
 		"queue: due until appended to the leader's log; send: until sent to a quorum (the Send gate); ack: until a quorum acknowledged; " +
 		"commit: until committed (the Commit gate); apply: until applied and answered (the Apply gate). " +
-		"Beside the latency: announce, committed until a quorum's followers know; all, due until applied everywhere.")
+		"Beside the latency: announce, committed until a quorum's followers know; all, due until applied everywhere." + pacer)
 	m.table(g)
 }
 
