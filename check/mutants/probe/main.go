@@ -69,7 +69,7 @@ func watchdog() string {
 		return err.Error()
 	}
 	c, err := live.New(live.Config{Transport: mem.Kind(), Config: cluster.Config{Replicas: 3, Strategy: s,
-		Heartbeat: 20 * time.Millisecond, ElectionTimeout: 400 * time.Millisecond, PreVote: true, CheckQuorum: true, NoOp: true, Seed: 1}})
+		Heartbeat: 20 * time.Millisecond, ElectionTimeout: 5 * time.Second, PreVote: true, CheckQuorum: true, NoOp: true, Seed: 1}})
 	if err != nil {
 		return err.Error()
 	}
