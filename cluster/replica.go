@@ -27,6 +27,7 @@ type Replica struct {
 	message raft.Message  // the one being handled
 	head    []byte        // scratch
 
+	pruning Pruning
 	waiting waitingList // proposals of the last leadership, in order of index
 	orphans []*Proposal // of earlier ones, whose fate is open
 	marks   watermarks
@@ -203,13 +204,11 @@ func (r *Replica) observe(now raft.Time, events []raft.Event) {
 	r.cfg.Observer.Events(now, r.id, events)
 }
 
-// compactEvery is how many entries are applied between two looks at what may be forgotten.
-const compactEvery = 1024
-
 func (r *Replica) apply(runs []raft.Entries) {
 	now := r.host.Now() // what applying answers, it answers now, however long the input before it took
-	before := runs[0].First - 1
+	due := false        // to look at what may be forgotten
 	for _, e := range runs {
+		due = r.pruning.Due(e) || due
 		r.digest.Write(e.Bytes)
 		if r.cfg.Observer != nil {
 			r.cfg.Observer.Applied(now, r.id, e)
@@ -218,7 +217,7 @@ func (r *Replica) apply(runs []raft.Entries) {
 	}
 	applied := runs[len(runs)-1].Last()
 	r.answerOrphans(now, applied)
-	if r.cfg.Retain > 0 && applied/compactEvery != before/compactEvery {
+	if r.cfg.Retain > 0 && due {
 		r.compact(applied)
 	}
 }

@@ -17,6 +17,8 @@ type Machine struct {
 	disk    *cluster.Disk
 	digest  xxhash.Digest
 	applied uint64
+	pruning cluster.Pruning
+	prune   bool // it is time to look at what may be forgotten
 
 	waiting []*cluster.Proposal // of one term, in order of index, from head on
 	head    int
@@ -60,6 +62,7 @@ func (m *Machine) Apply(e raft.Entries) {
 	now := m.host.Now() // what applying answers, it answers now, however long the input before it took
 	m.digest.Write(e.Bytes)
 	m.applied = e.Last()
+	m.prune = m.pruning.Due(e) || m.prune
 	if m.cfg.Observer != nil {
 		m.cfg.Observer.Applied(now, m.id, e)
 	}
@@ -104,23 +107,25 @@ func finish(p *cluster.Proposal, now raft.Time, term uint64) {
 	p.Done(p)
 }
 
-// compactEvery is how many entries are applied between two looks at what may be forgotten, as in cluster.Replica.
-const compactEvery = 1024
-
-// Compact returns up to where the log may be forgotten now, after everything up to Applied was applied that was not at
-// before, having noted the machine's state on the disk; 0 if it is not worth it. durable is the last index that the disk
-// holds.
-func (m *Machine) Compact(before, durable uint64) uint64 {
-	if m.cfg.Retain == 0 || m.applied/compactEvery == before/compactEvery || m.applied > durable {
+// Compact returns up to where the log may be forgotten now, having noted the machine's state on the disk; 0 if it is not
+// time to look, or not worth it. durable is the last index that the disk holds.
+func (m *Machine) Compact(durable uint64) uint64 {
+	upTo := m.Forgettable()
+	if upTo == 0 || m.applied > durable {
 		return 0
 	}
-	upTo := m.host.Compactable()
-	if upTo <= m.cfg.Retain {
-		return 0
-	}
-	upTo = min(upTo-m.cfg.Retain, m.applied)
 	m.disk.Checkpoint(m.applied, m.digest, upTo)
 	return upTo
+}
+
+// Forgettable returns up to where a log may be forgotten now; 0 if it is not time to look, or not worth it.
+func (m *Machine) Forgettable() uint64 {
+	due := m.prune
+	m.prune = false
+	if upTo := m.host.Compactable(); due && m.cfg.Retain > 0 && upTo > m.cfg.Retain {
+		return min(upTo-m.cfg.Retain, m.applied)
+	}
+	return 0
 }
 
 // Abandon tells all clients that wait that nobody knows.

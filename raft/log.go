@@ -3,14 +3,15 @@ package raft
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // segmentBytes is the size of the pieces that a log's memory is made of. Large enough that an AppendEntries rarely
 // ends at the edge of one, small enough that giving one back follows the log closely.
 const segmentBytes = 1 << 20
 
-// maxFreeSegments bounds the memory that a log keeps for use again.
-const maxFreeSegments = 16
+// maxFree bounds the memory that a log keeps for use again, in segments' sizes.
+const maxFree = 16
 
 // Log is a run of encoded entries from First to Last, with the term of the entry before the first. The memory is a
 // list of segments, used again after Compact and TruncateFrom: what Slice returns is valid until the next change.
@@ -19,6 +20,7 @@ const maxFreeSegments = 16
 type Log struct {
 	segments []*segment
 	free     []*segment
+	freed    int       // bytes of free
 	first    uint64    // index of the first entry held
 	last     uint64    // first-1 in an empty log
 	runs     []termRun // where each term begins; runs[0] begins at first-1
@@ -189,10 +191,8 @@ func (l *Log) room(size int) *segment {
 		}
 		base = s.base + uint64(len(s.buf))
 	}
-	var s *segment
-	if n := len(l.free); n > 0 && size <= l.unit {
-		s, l.free = l.free[n-1], l.free[:n-1]
-	} else {
+	s := l.reuse(size)
+	if s == nil {
 		s = &segment{buf: make([]byte, 0, max(size, l.unit))}
 	}
 	s.first, s.base = l.last+1, base
@@ -317,8 +317,21 @@ func (l *Log) Compact(i uint64) {
 func (s *segment) last() uint64 { return s.first + uint64(len(s.offsets)) - 1 }
 
 func (l *Log) recycle(s *segment) {
-	if cap(s.buf) == l.unit && len(l.free) < maxFreeSegments {
+	if l.freed+cap(s.buf) <= maxFree*l.unit {
 		s.buf, s.offsets = s.buf[:0], s.offsets[:0]
 		l.free = append(l.free, s)
+		l.freed += cap(s.buf)
 	}
+}
+
+// reuse returns a free segment of at least that size, the one used last, or nil.
+func (l *Log) reuse(size int) *segment {
+	for i := len(l.free) - 1; i >= 0; i-- {
+		if s := l.free[i]; cap(s.buf) >= size {
+			l.free = slices.Delete(l.free, i, i+1)
+			l.freed -= cap(s.buf)
+			return s
+		}
+	}
+	return nil
 }

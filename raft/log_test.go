@@ -232,6 +232,29 @@ func TestLogGivesMemoryBack(t *testing.T) {
 	}
 }
 
+// TestLogUsesLargeSegmentsAgain: entries larger than a segment have segments of their own, which are used again as well.
+func TestLogUsesLargeSegmentsAgain(t *testing.T) {
+	l := newLog(1, 0, 1<<10)
+	large := make([]byte, 3<<10)
+	round := func() {
+		l.Append(1, large)
+		l.Append(1, large[:10])
+		l.Compact(l.Last())
+	}
+	for range 3 {
+		round()
+	}
+	if n := testing.AllocsPerRun(100, round); n > 0 {
+		t.Errorf("%.1f allocations for a large and a small entry once memory was given back, want none", n)
+	}
+	for _, s := range l.free {
+		l.freed -= cap(s.buf)
+	}
+	if l.freed != 0 {
+		t.Errorf("the count of free bytes is off by %d", l.freed)
+	}
+}
+
 // TestLogSharesNothing: a node's log is its own.
 func TestLogSharesNothing(t *testing.T) {
 	saved := NewLog(1, 0)

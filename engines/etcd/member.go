@@ -357,11 +357,10 @@ func (m *member) encode(entries []*raftpb.Entry) raft.Entries {
 func (m *member) carryOut(now raft.Time, rd etcdraft.Ready) {
 	m.sendAll(rd.Messages)
 	if len(rd.CommittedEntries) > 0 {
-		before := m.machine.Applied()
 		run := m.encode(rd.CommittedEntries)
 		m.machine.Apply(run)
 		m.event(raft.Event{Kind: raft.EventApplied, Index: run.Last(), Term: m.term})
-		if upTo := m.machine.Compact(before, m.last); upTo > 0 && m.storage.Compact(upTo) == nil {
+		if upTo := m.machine.Compact(m.last); upTo > 0 && m.storage.Compact(upTo) == nil {
 			m.first = upTo + 1
 		}
 	}

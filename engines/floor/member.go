@@ -266,14 +266,11 @@ func (m *member) apply() bool {
 	}
 	m.event(raft.Event{Kind: raft.EventCommitted, Index: upTo, Term: m.term})
 	m.event(raft.Event{Kind: raft.EventApplied, Index: upTo, Term: m.term})
-	if all := m.host.Compactable(); m.cfg.Retain > 0 && all > m.cfg.Retain && upTo/compactEvery != before/compactEvery {
-		m.log.Compact(min(all-m.cfg.Retain, upTo))
+	if old := m.machine.Forgettable(); old > 0 {
+		m.log.Compact(old)
 	}
 	return true
 }
-
-// compactEvery is how many entries are applied between two looks at what may be forgotten, as in cluster.Replica.
-const compactEvery = 1024
 
 func (m *member) send(to raft.ID, msg *raft.Message) {
 	m.counters.Messages++

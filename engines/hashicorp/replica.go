@@ -45,6 +45,7 @@ type replica struct {
 	boxed   any          // that term, as it is answered
 	run     raft.Entries // scratch
 	results []any        // scratch
+	pruning cluster.Pruning
 
 	closing sync.Mutex // one crash at a time
 }
@@ -174,14 +175,10 @@ func (r *replica) propose(p *cluster.Proposal) {
 // Apply is not called: the library sees that ApplyBatch is there.
 func (r *replica) Apply(log *hraft.Log) any { return r.ApplyBatch([]*hraft.Log{log})[0] }
 
-// compactEvery is how many entries are applied between two looks at what may be forgotten, as in cluster.Replica.
-const compactEvery = 1024
-
 // ApplyBatch applies entries. Those that the library keeps to itself, such as a leader's first, count as empty ones.
 func (r *replica) ApplyBatch(logs []*hraft.Log) []any {
 	r.machine.Lock()
 	defer r.machine.Unlock()
-	before := r.applied
 	r.run = raft.Entries{First: r.applied + 1, Bytes: r.run.Bytes[:0]}
 	r.results = r.results[:0]
 	for _, log := range logs {
@@ -209,7 +206,7 @@ func (r *replica) ApplyBatch(logs []*hraft.Log) []any {
 			{Kind: raft.EventApplied, Index: r.applied, Term: r.term}})
 	}
 	r.g.applied[r.id-1].Store(r.applied)
-	if retain := r.g.cfg.Retain; retain > 0 && r.applied/compactEvery != before/compactEvery {
+	if retain := r.g.cfg.Retain; retain > 0 && r.pruning.Due(r.run) {
 		if upTo := r.g.compactable(); upTo > retain {
 			r.store.checkpoint(r.applied, r.term, r.digest, min(upTo-retain, r.applied))
 		}
