@@ -132,7 +132,8 @@ func (v *Invariants) sendGate(w *watched, s *raft.Status, st *search, p, was *ra
 		g.since = 0 // it begins again
 	}
 	g.waits(!p.Probing && p.Next <= s.Last, w.now)
-	if p.Stalled || p.InFlight >= v.limit() && v.rules.send.name != "window" || p.InFlight >= v.maxInFlight() {
+	if p.Stalled || p.InFlight >= v.limit() && v.rules.send.name != "window" || p.InFlight >= v.maxInFlight() ||
+		p.InFlightBytes >= v.maxInFlightBytes() {
 		g.free, g.held = w.now, true
 	}
 }
@@ -220,6 +221,15 @@ func (v *Invariants) maxInFlight() int {
 		return v.cfg.MaxInFlight
 	}
 	return raft.DefaultMaxInFlight
+}
+
+func (v *Invariants) maxInFlightBytes() uint64 { return uint64(v.maxInFlight()) * v.maxAppendBytes() }
+
+func (v *Invariants) maxAppendBytes() uint64 {
+	if v.cfg.MaxAppendBytes > 0 {
+		return uint64(v.cfg.MaxAppendBytes)
+	}
+	return raft.DefaultMaxAppendBytes
 }
 
 // limit is the most that may be in flight to one follower.

@@ -28,6 +28,7 @@ type Invariants struct {
 	terms     map[uint64]*termRecord
 	recent    *termRecord // the one last used
 	given     uint64      // entries up to this term were there at the start
+	largest   uint64      // bytes of the largest entry
 
 	err      *Violation
 	progress []raft.Progress // scratch
@@ -352,6 +353,7 @@ func (v *Invariants) appended(w *watched, s *raft.Status, log *raft.Log, from ui
 
 // entry follows one entry that a replica has now.
 func (v *Invariants) entry(w *watched, s *raft.Status, e raft.Entry, before uint64) {
+	v.largest = max(v.largest, uint64(raft.EntryOverhead+len(e.Data)))
 	hash := xxhash.Sum64(e.Data)
 	if known := v.version(e.Index, e.Term); known != nil {
 		if known.before != before || known.hash != hash {
@@ -555,6 +557,10 @@ func (v *Invariants) inFlight(w *watched, p *raft.Progress) {
 	limit := v.limit()
 	if p.InFlight > limit {
 		v.fail(Bounded, w, "%d AppendEntries to %d are unanswered, want at most %d", p.InFlight, p.Peer, limit)
+	}
+	// One that is sent while there is room may go beyond the limit, by its own size.
+	if most := v.maxInFlightBytes() + max(v.maxAppendBytes(), v.largest); p.InFlightBytes >= most {
+		v.fail(Bounded, w, "%d bytes to %d are unanswered, want less than %d", p.InFlightBytes, p.Peer, most)
 	}
 }
 

@@ -110,7 +110,7 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	} else if p.next > n.log.Last() {
 		return false
 	}
-	if len(p.flights) >= n.cfg.MaxInFlight || p.stalled && !(beat && len(p.flights) == 0) {
+	if n.full(p) || p.stalled && !(beat && len(p.flights) == 0) {
 		return false
 	}
 	if p.next <= n.log.Last() {
@@ -118,6 +118,21 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 		w.Bytes = int(n.log.offset(n.log.Last()+1) - n.log.offset(p.next))
 	}
 	return n.opens(n.cfg.Strategy.Send, w, rides, beat)
+}
+
+// full reports whether a follower has been sent as much as may be unanswered: MaxInFlight messages, or as many bytes as so
+// many full ones have, since an entry can be larger than MaxAppendBytes.
+func (n *Node) full(p *progress) bool {
+	return len(p.flights) >= n.cfg.MaxInFlight ||
+		n.inFlightBytes(p) >= uint64(n.cfg.MaxInFlight)*uint64(n.cfg.MaxAppendBytes)
+}
+
+// inFlightBytes returns the bytes of all entries from the first unanswered one to the last that was sent.
+func (n *Node) inFlightBytes(p *progress) uint64 {
+	if p.probing || len(p.flights) == 0 {
+		return 0
+	}
+	return n.log.offset(p.next) - n.log.offset(max(p.flights[0].first, n.log.First()))
 }
 
 // settlePeer opens the Send and Announce gates towards one follower.

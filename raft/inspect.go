@@ -15,6 +15,8 @@ type Progress struct {
 	Probing     bool // the place where the logs agree is still searched for
 	Stalled     bool // what was sent went unanswered for too long
 	InFlight    int  // unanswered AppendEntries that carried entries or were probes
+	// InFlightBytes are those of all entries from the first unanswered one to the last that was sent.
+	InFlightBytes uint64
 }
 
 // AppendProgress appends what a leader knows of each of the others, in order of ID. It means nothing of another role.
@@ -22,7 +24,7 @@ func (n *Node) AppendProgress(list []Progress) []Progress {
 	for i := range n.peers {
 		p := &n.peers[i]
 		list = append(list, Progress{Peer: p.id, Match: p.match, Next: p.next, Probing: p.probing, Stalled: p.stalled,
-			InFlight: len(p.flights)})
+			InFlight: len(p.flights), InFlightBytes: n.inFlightBytes(p)})
 	}
 	return list
 }
@@ -57,7 +59,7 @@ func (n *Node) Clone(seed uint64) *Node {
 	c.log = n.log.cloneInto(clonedSegmentBytes)
 	c.peers = slices.Clone(n.peers)
 	for i := range c.peers {
-		c.peers[i].flights = slices.Clone(c.peers[i].flights)
+		c.peers[i].flights, c.peers[i].overdue = slices.Clone(c.peers[i].flights), slices.Clone(c.peers[i].overdue)
 	}
 	c.votes = make(map[ID]bool, len(n.votes))
 	for _, id := range n.cfg.Voters {
@@ -112,12 +114,12 @@ func (n *Node) AppendState(b []byte) []byte {
 	case Leader:
 		for i := range n.peers {
 			p := &n.peers[i]
-			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)))
+			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)), uint64(len(p.overdue)))
 			flag(p.probing)
 			flag(p.probeDue)
 			flag(p.stalled)
 			flag(p.active && n.cfg.CheckQuorum)
-			for _, f := range p.flights {
+			for _, f := range slices.Concat(p.flights, p.overdue) {
 				u(f.seq, f.first, f.last)
 			}
 		}

@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/raftbench/raftbench/raft"
@@ -32,4 +33,43 @@ func TestLateRejectionMovesTheSearch(t *testing.T) {
 	}
 	g.run(20 * heartbeat)
 	wantTerms(t, g, 2, g.terms(1)...)
+}
+
+// Where many bytes queue up before a follower, or the machine stands still, an answer comes after its AppendEntries was
+// taken for lost. Then the others are late too: sending them again would only make the queue longer.
+func TestLateSuccessShowsThatNothingWasLost(t *testing.T) {
+	g := newGroup(t, 2)
+	g.elect(1)
+	for range 10 {
+		g.mustPropose(1, "x")
+	}
+	late := g.find(1, 2)
+	g.drop()
+	g.advance(3 * heartbeat)
+	if p := g.node(1).AppendProgress(nil)[0]; !p.Stalled || p.Match != 0 {
+		t.Fatalf("after three heartbeats without an answer: %+v, want it stalled", p)
+	}
+	again := g.find(1, 2)
+	if !slices.ContainsFunc(again, func(m raft.Message) bool { return m.Entries.Count > 0 }) {
+		t.Fatalf("the leader sent %+v, want an entry to be sent again", again)
+	}
+	g.drop()
+	g.step(answer(t, g, late[0]))
+	if p := g.node(1).AppendProgress(nil)[0]; p.Stalled || p.Match != 1 || p.Next != 11 || p.InFlight != 9 {
+		t.Errorf("after the first late answer: %+v, want nine messages in flight", p)
+	}
+	for _, m := range g.find(1, 2) {
+		if m.Entries.Count > 0 {
+			t.Errorf("after the first late answer it sends %+v", m)
+		}
+	}
+	g.drop()
+	g.mustPropose(1, "y")
+	if m := g.find(1, 2); len(m) != 1 || m[0].PrevLogIndex != 10 {
+		t.Errorf("a proposal sends %+v, want the new entry alone", m)
+	}
+	g.drop()
+	// What was late may be lost after all.
+	g.run(4 * heartbeat)
+	wantCommit(t, g, 1, 11)
 }

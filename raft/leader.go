@@ -1,6 +1,9 @@
 package raft
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The leader's side of replication: what it knows of each follower, and the AppendEntries it sends. When it sends is
 // decided in gates.go.
@@ -20,6 +23,7 @@ type progress struct {
 
 	flights []flight // unanswered AppendEntries that carried entries or were probes, in order of sending
 	stalled bool     // one of them went unanswered for too long: one at a time, with heartbeats, until an answer comes
+	overdue []flight // what was in flight then, and may be late rather than lost
 	losses  int      // how often that happened since the last answer
 
 	answeredAt Time // when one of them was last answered
@@ -51,7 +55,8 @@ func (n *Node) becomeLeader() {
 	last := n.log.Last()
 	for i := range n.peers {
 		p := &n.peers[i]
-		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true, flights: p.flights[:0]}
+		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true,
+			flights: p.flights[:0], overdue: p.overdue[:0]}
 		if last == 0 {
 			p.probing, p.probeDue = false, false // empty logs agree
 		}
@@ -109,7 +114,7 @@ func (n *Node) Reachable(now Time, id ID) {
 
 // restart gives up what is in flight and begins again after the last entry known to agree, or with a probe.
 func (n *Node) restart(p *progress) {
-	p.flights = p.flights[:0]
+	p.flights, p.overdue = p.flights[:0], p.overdue[:0]
 	p.stalled = false
 	p.since = n.now
 	if p.probing {
@@ -184,6 +189,7 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 	case found:
 		p.probing, p.rounds = false, 0
 		n.restart(p)
+	case p.stalled && n.resume(p, m.Seq):
 	case p.stalled:
 		// It answers again. Whatever else was in flight is taken for lost.
 		if !p.probing {
@@ -191,6 +197,24 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 		}
 		p.stalled = false
 	}
+}
+
+// resume goes on as if nothing had been taken for lost, if this answers a flight that was: what was sent after that is
+// most likely late too, behind many other bytes or because the machine stood still, and sending it again would only make
+// the queue longer. What it was sent meanwhile is left to itself.
+func (n *Node) resume(p *progress, seq uint64) bool {
+	at := slices.IndexFunc(p.overdue, func(f flight) bool { return f.seq == seq })
+	if at < 0 {
+		return false
+	}
+	p.flights = append(p.flights[:0], p.overdue[at+1:]...)
+	p.overdue = p.overdue[:0]
+	p.landed()
+	if len(p.flights) > 0 {
+		p.next = max(p.next, p.flights[len(p.flights)-1].last+1)
+	}
+	p.stalled, p.losses, p.answeredAt, p.since = false, 0, n.now, n.now
+	return true
 }
 
 // landed drops the flights whose entries are all acknowledged: the answers to them were lost or are still to come.
@@ -312,8 +336,12 @@ func (n *Node) expire(p *progress) {
 	}
 	patience := max(n.cfg.Heartbeat/2, 2*p.rtt) << min(p.losses, 6)
 	if n.now.Sub(max(p.flights[0].at, p.answeredAt)) >= min(patience, max(n.cfg.ElectionTimeout, 2*p.rtt)) {
+		overdue := p.overdue
+		if !p.probing && !p.stalled {
+			overdue = append(overdue[:0], p.flights...)
+		}
 		n.restart(p)
-		p.stalled = true
+		p.stalled, p.overdue = true, overdue
 		p.losses++
 	}
 }

@@ -851,4 +851,16 @@ func limits(t *testing.T) {
 	g.mustPropose(1, "x")
 	g.deliverAll()
 	wantCommit(t, g, 1, 5)
+
+	// Entries larger than an AppendEntries should be: as many bytes as four full ones, one entry each.
+	g = newGroup(t, 3, using(func(c *raft.Config) { c.MaxAppendBytes, c.MaxInFlight = 50, 4 }))
+	g.elect(1)
+	for range 4 {
+		g.mustPropose(1, strings.Repeat("x", 88)) // 100 bytes
+	}
+	if n := len(g.find(1, 2)); n != 2 {
+		t.Errorf("%d messages of 100 bytes in flight, want 2", n)
+	}
+	g.deliverAll()
+	wantCommit(t, g, 1, 4)
 }
