@@ -578,8 +578,8 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	if s.Applied != w.applied {
 		v.fail(StateMachine, w, "it says that %d entries are applied, its state machine was given %d", s.Applied, w.applied)
 	}
-	if q := w.node.Queues(); q.Held > raft.DefaultMaxHeld || q.UncommittedBytes > raft.DefaultMaxUncommittedBytes+uint64(raft.DefaultMaxEntryBytes)+raft.EntryOverhead {
-		v.fail(Bounded, w, "%d messages are held back and %d bytes are not committed", q.Held, q.UncommittedBytes)
+	if q := w.node.Queues(); q.Held > raft.DefaultMaxHeld || q.PendingSaves > raft.DefaultMaxHeld || q.UncommittedBytes > raft.DefaultMaxUncommittedBytes+uint64(raft.DefaultMaxEntryBytes)+raft.EntryOverhead {
+		v.fail(Bounded, w, "%d messages are held back, %d saves are under way and %d bytes are not committed", q.Held, q.PendingSaves, q.UncommittedBytes)
 	}
 	if s.Role == raft.Leader {
 		v.leaderWaits(w, s)

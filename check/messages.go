@@ -30,7 +30,7 @@ type input struct {
 	handling bool
 	before   raft.Status
 	deadline raft.Time
-	live     bool // a live leader had been heard, so no vote is owed to anybody
+	live     bool // a live leader had been heard, so nothing is owed to a candidate
 	again    bool // it is a rejection that has arrived before
 }
 
@@ -49,7 +49,7 @@ func (v *Invariants) receives(w *watched, now raft.Time, from raft.ID, frame []b
 	in.message.From, in.message.To, in.message.Entries.Bytes = from, w.id, nil
 	in.before, in.deadline = w.was, w.node.Deadline()
 	w.turn.append = w.turn.append || in.message.Type == raft.AppendEntries
-	in.live = v.cfg.CheckQuorum && w.was.Leader != 0 && (w.was.Role == raft.Leader || now.Sub(w.heard) < v.cfg.ElectionTimeout)
+	in.live = (v.cfg.CheckQuorum || in.message.PreVote) && w.was.Leader != 0 && (w.was.Role == raft.Leader || now.Sub(w.heard) < v.cfg.ElectionTimeout)
 	in.again = in.message.Type == raft.AppendEntriesReply && !in.message.Success && v.rejectedBefore(w, &in.message)
 }
 

@@ -17,7 +17,7 @@ type Config struct {
 	ElectionTimeout time.Duration // a follower waits this long to twice as long, drawn anew each time; above Heartbeat, at most MaxElectionTimeout
 	Seed            uint64        // of this replica's timeouts and phase; mixed with ID, so a group may share one
 
-	PreVote     bool // ask before raising the term (thesis, section 9.6)
+	PreVote     bool // ask before raising the term; who hears a leader refuses (thesis, section 9.6)
 	CheckQuorum bool // a leader that a quorum does not answer steps down, and followers of a live leader refuse votes (thesis, section 6.2 and 4.2.3)
 	NoOp        bool // a new leader appends an empty entry, so that entries of earlier terms commit at once (paper, section 8)
 
@@ -27,7 +27,7 @@ type Config struct {
 	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the bytes of as many full ones; default 128
 	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of appended entries that are not committed: more are refused with ErrBusy; default 256 MiB
-	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; at least one a voter, default 4096
+	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; and saves that are told apart while they are under way; at least one a voter, default 4096
 }
 
 // Limits and defaults of Config.

@@ -90,21 +90,18 @@ func (n *Node) tallyVotes() {
 func (n *Node) ignoresTerm(m *Message) bool {
 	switch m.Type {
 	case RequestVote:
-		return m.PreVote || n.hasLiveLeader()
+		return m.PreVote || n.cfg.CheckQuorum && n.hasLiveLeader()
 	case RequestVoteReply:
 		return m.PreVote && m.VoteGranted
 	}
 	return false
 }
 
-// hasLiveLeader reports whether this node has heard a leader within the least election timeout: then it refuses votes,
-// so that a replica that comes back cannot depose a healthy leader (thesis, section 4.2.3). Without CheckQuorum a
-// leader that nobody can answer would be protected for ever, so the two belong together.
+// hasLiveLeader reports whether this node leads or has heard a leader within the least election timeout. Then it refuses
+// polls (thesis, section 9.6) and, with CheckQuorum, votes (section 4.2.3), so that a replica that comes back cannot depose
+// a healthy leader. Without CheckQuorum a leader that hears nobody, but is heard, would be protected from votes for ever.
 func (n *Node) hasLiveLeader() bool {
-	if !n.cfg.CheckQuorum || n.lead == 0 {
-		return false
-	}
-	return n.role == Leader || n.now.Sub(n.leaderAt) < n.cfg.ElectionTimeout
+	return n.lead != 0 && (n.role == Leader || n.now.Sub(n.leaderAt) < n.cfg.ElectionTimeout)
 }
 
 func (n *Node) stepRequestVote(m *Message) {
@@ -112,7 +109,7 @@ func (n *Node) stepRequestVote(m *Message) {
 		m.LastLogTerm == n.log.LastTerm() && m.LastLogIndex >= n.log.Last()
 	reply := Message{Type: RequestVoteReply, To: m.From, Term: n.term, Seq: m.Seq, PreVote: m.PreVote}
 	switch {
-	case m.Term < n.term || n.hasLiveLeader():
+	case m.Term < n.term || (m.PreVote || n.cfg.CheckQuorum) && n.hasLiveLeader():
 		// Refused, with our own term, so that a replica left behind learns of it.
 	case m.PreVote:
 		// A poll promises nothing. The answer names the term that was asked about.

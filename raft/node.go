@@ -119,8 +119,12 @@ func New(now Time, cfg Config, saved Saved) (*Node, error) {
 	if n.log.LastTerm() > n.term {
 		return nil, fmt.Errorf("%w: saved term is %d, but the saved log ends in term %d", ErrConfig, n.term, n.log.LastTerm())
 	}
+	if saved.Applied > n.log.Last() {
+		// It would give the state machine other entries at indexes that it has already.
+		return nil, fmt.Errorf("%w: entries up to %d are saved as applied, but the saved log ends at %d", ErrConfig, saved.Applied, n.log.Last())
+	}
 	n.handed, n.durable = n.log.Last(), n.log.Last()
-	n.applied = max(n.log.First()-1, min(saved.Applied, n.log.Last()))
+	n.applied = max(n.log.First()-1, saved.Applied)
 	n.commit, n.proven = n.applied, n.applied
 	n.resetElectionTimer()
 	n.leaderAt = now.Add(-cfg.ElectionTimeout) // nobody has been heard yet

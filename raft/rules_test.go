@@ -649,16 +649,18 @@ func stalledLeaderDisk(t *testing.T) {
 }
 
 func noDisruption(t *testing.T) {
-	g := newGroup(t, 3, using(func(c *raft.Config) { c.PreVote, c.CheckQuorum = true, true }))
-	g.elect(1)
-	for range 10 {
-		g.isolate(3)
-		g.run(5 * electionTimeout)
-		g.heal()
-		g.run(electionTimeout / 2)
+	for _, checkQuorum := range []bool{true, false} {
+		g := newGroup(t, 3, using(func(c *raft.Config) { c.PreVote, c.CheckQuorum = true, checkQuorum }))
+		g.elect(1)
+		for range 10 {
+			g.isolate(3)
+			g.run(5 * electionTimeout)
+			g.heal()
+			g.run(electionTimeout / 2)
+		}
+		wantRole(t, g, 1, raft.Leader, 1)
+		wantRole(t, g, 3, raft.Follower, 1)
 	}
-	wantRole(t, g, 1, raft.Leader, 1)
-	wantRole(t, g, 3, raft.Follower, 1)
 }
 
 func stepsDown(t *testing.T) {
@@ -863,4 +865,18 @@ func limits(t *testing.T) {
 	}
 	g.deliverAll()
 	wantCommit(t, g, 1, 4)
+
+	// A disk that is stuck while the node goes on.
+	g = newGroup(t, 3, using(func(c *raft.Config) { c.MaxHeld = 4 }))
+	g.replica(1).slow = true
+	for range 100 {
+		g.timeout(1)
+	}
+	if q := g.node(1).Queues(); q.PendingSaves > 4 || q.Held > 4 {
+		t.Errorf("after 100 campaigns that no disk has seen: %+v, want at most 4 of each", q)
+	}
+	g.finish(1)
+	if q := g.node(1).Queues(); q.PendingSaves != 0 {
+		t.Errorf("with all of them durable: %+v", q)
+	}
 }

@@ -103,7 +103,12 @@ func (n *Node) takeSave() Save {
 	n.saveRuns = n.log.appendRuns(n.saveRuns[:0], n.handed+1, n.log.Last())
 	s := Save{Seq: n.saveSeq, Term: n.term, Vote: n.vote, TruncateFrom: n.truncateTo, Entries: n.saveRuns}
 	n.hardChanged, n.truncateTo, n.handed = false, 0, n.log.Last()
-	n.pending = append(n.pending, pendingSave{n.saveSeq, n.log.Last()})
+	p := pendingSave{n.saveSeq, n.log.Last()}
+	if len(n.pending) == n.cfg.MaxHeld {
+		n.pending[len(n.pending)-1] = p // what the earlier one made durable is believed when this one is
+	} else {
+		n.pending = append(n.pending, p)
+	}
 	return s
 }
 
