@@ -48,6 +48,11 @@ func (g *group) fail(format string, args ...any) {
 	panic(failure{text: fmt.Sprintf(format, args...)})
 }
 
+// unsafe fails the test by what no machine's lateness can excuse.
+func (g *group) unsafe(format string, args ...any) {
+	panic(failure{text: fmt.Sprintf(format, args...), unsafe: true})
+}
+
 // warn notes something that is odd, but allowed.
 func (g *group) warn(format string, args ...any) {
 	g.warnings = append(g.warnings, fmt.Sprintf(format, args...))
@@ -56,7 +61,7 @@ func (g *group) warn(format string, args ...any) {
 // must ends the test if something that may never happen has happened.
 func (g *group) must(err error) {
 	if err != nil {
-		panic(failure{text: err.Error(), unsafe: true})
+		g.unsafe("%v", err)
 	}
 }
 
@@ -218,6 +223,19 @@ func (g *group) propose(id raft.ID, command []byte) proposed {
 	return g.proposeAll(id, [][]byte{command})[0]
 }
 
+// take has a replica that led a moment ago take a value, at an index from one to another. It may lead no more, if it was
+// late; but if it takes the value, then nowhere else.
+func (g *group) take(leader raft.ID, from, to uint64) proposed {
+	p := g.propose(leader, g.command())
+	if !p.ok {
+		g.fail("replica %d, which led, takes no proposal", leader)
+	}
+	if p.index < from || p.index > to {
+		g.unsafe("replica %d, which led, took a proposal at index %d, want %d to %d", leader, p.index, from, to)
+	}
+	return p
+}
+
 // proposeAll offers values to a replica, one right after the other.
 func (g *group) proposeAll(id raft.ID, commands [][]byte) []proposed {
 	var mu sync.Mutex
@@ -260,7 +278,7 @@ func (g *group) leaders() map[uint64]raft.ID {
 	for _, id := range g.all() {
 		if s := g.c.Status(id); g.connected[id-1] && s.Up && s.Role == raft.Leader {
 			if other, two := found[s.Term]; two {
-				g.fail("term %d has two leaders, replicas %d and %d", s.Term, other, id)
+				g.unsafe("term %d has two leaders, replicas %d and %d", s.Term, other, id)
 			}
 			found[s.Term] = id
 		}
@@ -322,10 +340,10 @@ func (g *group) committed(index uint64) (replicas int, value string) {
 	return replicas, value
 }
 
-// notCommitted fails if anyone has applied an index.
+// notCommitted fails if anyone has applied an index. That no quorum can have taken it holds however late a machine is.
 func (g *group) notCommitted(index uint64, why string) {
 	if n, _ := g.committed(index); n > 0 {
-		g.fail("%d replicas applied index %d, want none: %s", n, index, why)
+		g.unsafe("%d replicas applied index %d, want none: %s", n, index, why)
 	}
 }
 
@@ -368,10 +386,10 @@ func (g *group) agree(command []byte, want int, retry bool) uint64 {
 	return 0
 }
 
-// agreeAt is agree, and the index must be this one.
+// agreeAt is agree, and the index must be this one: it is the next after what all have applied, whoever leads.
 func (g *group) agreeAt(index uint64, command []byte, want int) {
 	if got := g.agree(command, want, false); got != index {
-		g.fail("agreement at index %d, want %d", got, index)
+		g.unsafe("agreement at index %d, want %d", got, index)
 	}
 }
 

@@ -111,15 +111,165 @@ func TestLateMachineIsInconclusive(t *testing.T) {
 	}
 }
 
-// lateCluster's clock jumps once by far more than a heartbeat may be late.
+// What no lateness can excuse fails however late the machine was: each test's own checks, with a group that lies.
+func TestUnsafeIsNeverInconclusive(t *testing.T) {
+	once := func(lie func()) func(bool) {
+		done := false
+		return func(now bool) {
+			if now && !done {
+				done = true
+				lie()
+			}
+		}
+	}
+	nobodys := func(c *lateCluster, id raft.ID) {
+		nothing := func(*cluster.Proposal) {}
+		c.Cluster.Propose(id, &cluster.Proposal{Data: []byte("nobody's"), Accepted: nothing, Done: nothing})
+	}
+	for _, c := range []struct {
+		what, test string
+		lie        func(c *lateCluster, w *watch)
+		want       string
+	}{
+		{"a replica that leads another's term", "InitialElection", func(c *lateCluster, _ *watch) {
+			c.status = func(id raft.ID, s cluster.Status) cluster.Status {
+				for other := raft.ID(1); other <= 3; other++ {
+					if o := c.Cluster.Status(other); o.Role == raft.Leader {
+						s.Role, s.Term = o.Role, o.Term
+					}
+				}
+				return s
+			}
+		}, "term 1 has two leaders"},
+		{"a commit without a quorum", "FollowerFailure", func(c *lateCluster, w *watch) {
+			taken := 0
+			c.propose = func(id raft.ID, p *cluster.Proposal) {
+				if c.Cluster.Status(id).Role != raft.Leader {
+					return
+				}
+				if taken++; taken == 4 {
+					entries := raft.Entries{First: 4}
+					entries.Append(1, p.Data)
+					w.Applied(0, id, entries)
+				}
+			}
+		}, "1 replicas applied index 4, want none"},
+		{"an entry that nobody proposed", "BasicAgree", func(c *lateCluster, _ *watch) {
+			lie := once(func() {
+				for id := raft.ID(1); id <= 3; id++ {
+					nobodys(c, id)
+				}
+			})
+			c.propose = func(id raft.ID, _ *cluster.Proposal) { lie(c.Cluster.Status(id).Role == raft.Leader) }
+		}, "agreement at index 2, want 1"},
+		{"a leader that puts a proposal after another's", "FollowerFailure", func(c *lateCluster, _ *watch) {
+			taken := 0
+			c.propose = func(id raft.ID, p *cluster.Proposal) {
+				if c.Cluster.Status(id).Role != raft.Leader {
+					return
+				}
+				if taken++; taken == 4 {
+					nobodys(c, id)
+				}
+			}
+		}, "took a proposal at index 5, want 4"},
+		{"another value than was proposed", "Count", func(c *lateCluster, _ *watch) {
+			lie := 0
+			c.propose = func(id raft.ID, p *cluster.Proposal) {
+				if lie++; lie == 5 {
+					p.Data = []byte("somebody else's")
+				}
+			}
+		}, "index 5 has another value than was proposed there"},
+		{"another value than one of five clients proposed", "ConcurrentStarts", func(c *lateCluster, _ *watch) {
+			lie := 0
+			c.propose = func(id raft.ID, p *cluster.Proposal) {
+				if lie++; lie == 5 {
+					p.Data = []byte("somebody else's")
+				}
+			}
+		}, "index 5 has another value than was proposed there"},
+		{"an index in a row left out", "Count", func(c *lateCluster, _ *watch) {
+			lie := 0
+			c.propose = func(id raft.ID, p *cluster.Proposal) {
+				if lie++; lie == 5 {
+					nobodys(c, id)
+				}
+			}
+		}, "one of twelve proposals in a row got index 6, want 5"},
+		{"a log that loses what was committed", "ReliableChurn", func(c *lateCluster, w *watch) {
+			// Once the clients have stopped, the test offers one more.
+			var settled raft.Time
+			conditions := 0
+			c.conditions = func() {
+				if conditions++; conditions == 2 {
+					settled = c.Cluster.Now().Add(electionSpan)
+				}
+			}
+			lie := once(func() {
+				for i := range w.agreed {
+					w.agreed[i] = "lost"
+				}
+			})
+			c.propose = func(raft.ID, *cluster.Proposal) { lie(conditions == 2 && c.Cluster.Now() > settled) }
+		}, "was committed before a client's eyes and is not in the final log"},
+	} {
+		test, ok := FindTest(c.test)
+		if !ok {
+			t.Fatal(c.test)
+		}
+		s := settings(t, "eager", 1)
+		var late *lateCluster
+		s.Open = func(cfg cluster.Config, m *Meter) (cluster.Cluster, error) {
+			inner, err := onLoopback(cfg, m)
+			late = &lateCluster{Cluster: inner}
+			c.lie(late, cfg.Observer.(*watch))
+			return late, err
+		}
+		r := Play(t.Context(), test, s)
+		if r.Lab.LateMax < s.ElectionTimeout-s.Heartbeat {
+			t.Errorf("%s: late by %v only", c.what, r.Lab.LateMax)
+		}
+		if r.Status != results.Invalid || !strings.Contains(r.Reason, c.want) {
+			t.Errorf("%s: %s: %s, want it to fail with %q", c.what, r.Status, r.Reason, c.want)
+		}
+	}
+}
+
+// lateCluster's clock jumps once by far more than a heartbeat may be late. Its functions, if not nil, lie to a test.
 type lateCluster struct {
 	cluster.Cluster
+	status     func(raft.ID, cluster.Status) cluster.Status
+	propose    func(raft.ID, *cluster.Proposal)
+	conditions func()
 }
 
 func (c *lateCluster) Now() raft.Time {
 	now := c.Cluster.Now()
-	if now > raft.Time(time.Second) {
+	if now > raft.Time(300*time.Millisecond) {
 		now = now.Add(300 * time.Millisecond)
 	}
 	return now
+}
+
+func (c *lateCluster) Status(id raft.ID) cluster.Status {
+	s := c.Cluster.Status(id)
+	if c.status != nil {
+		s = c.status(id, s)
+	}
+	return s
+}
+
+func (c *lateCluster) Propose(to raft.ID, p *cluster.Proposal) {
+	if c.propose != nil {
+		c.propose(to, p)
+	}
+	c.Cluster.Propose(to, p)
+}
+
+func (c *lateCluster) SetConditions(conditions cluster.Conditions) {
+	if c.conditions != nil {
+		c.conditions()
+	}
+	c.Cluster.SetConditions(conditions)
 }
