@@ -247,12 +247,12 @@ func TestMissedProposalsAreUnknown(t *testing.T) {
 		return nil
 	}
 	r := trialOf(sc, openLoop(1000), func(f *fake) {
-		f.latency = func(raft.Time) time.Duration { return 200 * time.Millisecond }
+		f.latency = func(raft.Time) time.Duration { return 90 * time.Millisecond }
 	})
 	if r.Status != results.OK {
 		t.Fatalf("%s: %s", r.Status, r.Reason)
 	}
-	if w := r.Window; w.Proposed < 99 || w.Proposed > 100 || w.Committed < 9 || w.Committed > 10 || w.Unknown != w.Proposed-w.Committed {
+	if w := r.Window; w.Proposed < 99 || w.Proposed > 100 || w.Committed < 19 || w.Committed > 20 || w.Unknown != w.Proposed-w.Committed {
 		t.Errorf("%+v", w)
 	}
 	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "were never made") || !strings.Contains(text, "not reached") {
@@ -448,5 +448,36 @@ func TestNothingIsClipped(t *testing.T) {
 		if !errors.Is(l.err, results.ErrOutOfRange) || w.latency.Count() != 0 {
 			t.Errorf("%v: %v, %d recorded", latency, l.err, w.latency.Count())
 		}
+	}
+}
+
+// A trial that measured nothing says so, and is no success.
+func TestNothingMeasuredIsInconclusive(t *testing.T) {
+	slow := func(f *fake) { f.latency = func(raft.Time) time.Duration { return 200 * time.Millisecond } }
+	for name, r := range map[string]results.Trial{
+		"a round trip beyond the span": trialOf(steady, nil, slow),
+		"a rate below one in the span": trialOf(steady, openLoop(1), nil),
+		"unmeasured":                   trialOf(steady, func(s *Settings) { s.Unmeasured = true }, slow),
+	} {
+		if r.Status != results.Inconclusive || r.Reason != "no proposal was due and answered in the measured 100ms: raise --duration" {
+			t.Errorf("%s: %s: %s", name, r.Status, r.Reason)
+		}
+	}
+	r := trialOf(failover, openLoop(0.001), func(f *fake) {
+		f.at(raft.Time(30*time.Millisecond), func() { f.Campaign(2) })
+	})
+	if r.Status != results.OK {
+		t.Errorf("a failover beside next to no load: %s: %s", r.Status, r.Reason)
+	}
+}
+
+// Nobody waits for the pacer of a load that is over: at a low rate it sleeps far longer than a trial may take.
+func TestALowRateSettles(t *testing.T) {
+	r := trialOf(steady, func(s *Settings) {
+		openLoop(0.001)(s)
+		s.Warmup = 0
+	}, nil)
+	if r.Status != results.OK || r.Window.Committed != 1 {
+		t.Errorf("%s: %s: %+v", r.Status, r.Reason, r.Window)
 	}
 }

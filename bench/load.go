@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"sync"
 	"time"
 
@@ -144,11 +145,16 @@ func (l *Load) dueBefore(t raft.Time) uint64 {
 	return uint64(math.Ceil(float64(max(0, t.Sub(l.start))) / l.interval))
 }
 
+// nextDue returns when an open loop's next proposal is due. The lock is held.
+func (l *Load) nextDue() raft.Time {
+	return l.start.Add(time.Duration(float64(l.offered) * l.interval))
+}
+
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
 	for {
 		l.mu.Lock()
-		due := l.start.Add(time.Duration(float64(l.offered) * l.interval))
+		due := l.nextDue()
 		full := l.open >= min(maxOpen, maxOpenBytes/l.payload)
 		if !l.running && (due >= l.stopped || full || l.after == maxAfter) {
 			l.paced = true
@@ -423,11 +429,12 @@ func (l *Load) Committed() uint64 {
 	return l.counts.Committed
 }
 
-// Settled reports whether the load is over and every proposal has been answered.
+// Settled reports whether the load is over and every proposal has been answered. The pacer of an open loop is not waited
+// for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open == 0 && (l.rate == 0 || l.paced)
+	return l.open == 0 && (l.rate == 0 || l.paced || !l.running && l.nextDue() >= l.stopped)
 }
 
 // account returns what became of all proposals, and of those of a window unless it is nil, once nothing is answered any
@@ -462,8 +469,8 @@ func (l *Load) warnings(w *window) []string {
 	var list []string
 	missed := l.missed(w)
 	if due := w.counts.Proposed + missed; float64(w.answered) < 0.98*float64(due) {
-		list = append(list, fmt.Sprintf("the offered rate of %.0f/s was not reached: %d of the %d proposals due in the measured span were answered in it or within %v of its end: %.0f/s",
-			l.rate, w.answered, due, l.grace.Round(time.Millisecond), float64(w.answered)/w.span().Seconds()))
+		list = append(list, fmt.Sprintf("the offered rate of %s/s was not reached: %d of the %d proposals due in the measured span were answered in it or within %v of its end: %.0f/s",
+			strconv.FormatFloat(l.rate, 'f', -1, 64), w.answered, due, l.grace.Round(time.Millisecond), float64(w.answered)/w.span().Seconds()))
 	}
 	if missed > 0 {
 		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: percentiles are too low", missed))

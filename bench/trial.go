@@ -90,8 +90,25 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	}
 	if err != nil {
 		t.Result.Status, t.Result.Reason = results.Invalid, oneLine(err)
+	} else if t.empty() {
+		t.Result.Status, t.Result.Reason = results.Inconclusive, t.emptyReason()
 	}
 	return t.Result
+}
+
+// empty reports whether a trial that is about its load has measured nothing of it. Where a catch-up or a failover was
+// timed, the load is a bystander.
+func (t *Trial) empty() bool {
+	w := t.window
+	return w != nil && w.to != 0 && t.Result.CatchUp == nil && t.Result.Failover == nil && (w.finished == 0 || t.Result.Window.Committed == 0)
+}
+
+func (t *Trial) emptyReason() string {
+	span, raise := t.Duration, "--duration"
+	if t.Count > 0 {
+		span, raise = t.Result.Measured, "--count"
+	}
+	return fmt.Sprintf("no proposal was due and answered in the measured %v: raise %s", span, raise)
 }
 
 func (t *Trial) failed(ctx context.Context, err error) results.Trial {

@@ -60,7 +60,7 @@ const (
 	Invalid      Status = "invalid"      // an identity or an invariant broke: no number of it may be shown
 	Failed       Status = "error"        // it could not be run to its end
 	Interrupted  Status = "interrupted"  // the user stopped it: its numbers are partial and are not reported
-	Inconclusive Status = "inconclusive" // it ran, but a check on it did not finish
+	Inconclusive Status = "inconclusive" // it ran, but measured nothing, or a check on it did not finish
 	// NotApplicable: the cell's engine cannot do what the cell asks for. It was not run.
 	NotApplicable Status = "n/a"
 )
