@@ -291,6 +291,9 @@ func (m *member) Settle(now raft.Time) {
 // ready takes the next Ready: its state and entries go to the disk, and the rest follows once they are there.
 func (m *member) ready(now raft.Time) {
 	rd := m.node.Ready()
+	if !etcdraft.IsEmptySnap(rd.Snapshot) {
+		panic("etcd: a member was sent a snapshot of entries that it does not have")
+	}
 	if s := rd.SoftState; s != nil {
 		m.leader = raft.ID(s.Lead)
 	}
@@ -360,11 +363,23 @@ func (m *member) carryOut(now raft.Time, rd etcdraft.Ready) {
 		run := m.encode(rd.CommittedEntries)
 		m.machine.Apply(run)
 		m.event(raft.Event{Kind: raft.EventApplied, Index: run.Last(), Term: m.term})
-		if upTo := m.machine.Compact(m.last); upTo > 0 && m.storage.Compact(upTo) == nil {
-			m.first = upTo + 1
+		if upTo := m.machine.Compact(m.last); upTo > 0 {
+			m.compact(upTo)
 		}
 	}
 	m.node.Advance(rd)
+}
+
+// compact forgets the log up to an index that all members have applied. A leader that does not know this of a follower, of
+// whom answers were lost, sends a snapshot in place of what is gone. It needs no content: the follower finds that its log
+// has the snapshot's last entry, and says how far it is.
+func (m *member) compact(upTo uint64) {
+	if _, err := m.storage.CreateSnapshot(upTo, nil, nil); err != nil {
+		return // there is a later one
+	}
+	if m.storage.Compact(upTo) == nil {
+		m.first = upTo + 1
+	}
 }
 
 func (m *member) sendAll(messages []*raftpb.Message) {
@@ -401,6 +416,10 @@ func (m *member) send(msg *raftpb.Message) {
 		class = transports.ClassHeartbeat
 	}
 	m.host.Send(to, class, frame, nil)
+	if msg.GetType() == raftpb.MsgSnap {
+		// The library sends nothing more until it is told what became of it; should it be lost, the next append says so.
+		m.node.ReportSnapshot(msg.GetTo(), etcdraft.SnapshotFinish)
+	}
 }
 
 func roleOf(s etcdraft.StateType) raft.Role {
