@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/explain"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -22,7 +24,7 @@ func explainCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "scenario", Value: "diverge", Usage: "diverge or lag"},
 		&cli.StringFlag{Name: "transport", Value: "mem", Usage: "as modelled in virtual time"},
-		&cli.StringFlag{Name: "nodes", Value: "3", Usage: "replicas in the group, odd"},
+		&cli.StringFlag{Name: "nodes", Value: "3", Usage: fmt.Sprintf("replicas in the group, odd, 3 to %d", bench.MaxVirtualNodes)},
 		&cli.StringFlag{Name: "payload", Value: "128", Usage: "size of a proposal"},
 		&cli.StringFlag{Name: "foreground-rate", Value: "20", Usage: "proposals a second meanwhile"},
 		&cli.DurationFlag{Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "the leader's period"},
@@ -39,10 +41,10 @@ func explainCommand() *cli.Command {
 	}
 	return &cli.Command{
 		Name:      "explain",
-		Usage:     "show two strategies' messages side by side, while a follower catches up",
-		ArgsUsage: "A B",
-		Description: `A and B are strategies, as for run matrix. The scenario is played once with each, in virtual time and with the same
-seed; shown is what leader and follower say to each other from the moment the follower is healed.
+		Usage:     "show the messages of one strategy, or of two side by side, while a follower catches up",
+		ArgsUsage: "A [B]",
+		Description: `A and B are strategies, as for run matrix; A alone is shown by itself. The scenario is played once with each, in virtual
+time and with the same seed; shown is what leader and follower say to each other from the moment the follower is healed.
 
 Examples:
   raftbench explain linear-signal fast-signal --scenario diverge --diverge-terms 3 --diverge-entries 9
@@ -55,7 +57,7 @@ Examples:
 
 func runExplain(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
-		return usage("%d strategies named: want two to compare, or one, see %s --help", c.NArg(), commandPath(c))
+		return usage("%d strategies named: want one, or two to compare: see %s --help", c.NArg(), commandPath(c))
 	}
 	format := c.String("format")
 	if !slices.Contains(explainFormats, format) {
@@ -72,10 +74,8 @@ func runExplain(c *cli.Context) error {
 			return usage("%v", err)
 		}
 		story, err := explain.Record(c.Context, cfg, strategy)
-		if c.Context.Err() != nil {
-			return exitError{exitInterrupted, fmt.Errorf("interrupted")}
-		} else if err != nil {
-			return usage("%v", err)
+		if err != nil {
+			return notExplained(c, err)
 		}
 		stories = append(stories, story)
 	}
@@ -91,6 +91,23 @@ func runExplain(c *cli.Context) error {
 		return environment(err)
 	}
 	return nil
+}
+
+// notExplained is what went wrong with a recording.
+func notExplained(c *cli.Context, err error) error {
+	var trial *explain.TrialError
+	switch {
+	case c.Context.Err() != nil:
+		return exitError{exitInterrupted, errors.New("interrupted")}
+	case !errors.As(err, &trial):
+		return usage("%v", err)
+	case trial.Status == results.Invalid:
+		return exitError{exitUnsafe, err}
+	}
+	if trip, patience := 2*c.Duration("delay"), c.Duration("election-timeout"); trip >= patience {
+		err = fmt.Errorf("%w: an answer takes %v, but replicas stand for election after %v: give a shorter --delay or a longer --election-timeout", err, trip, patience)
+	}
+	return exitError{exitInconclusive, err}
 }
 
 func explainConfig(c *cli.Context) (explain.Config, error) {
@@ -121,9 +138,9 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 			s.Params[p.Name] = c.String(p.Name)
 		}
 	}
-	link := sim.Link{Delay: c.Duration("delay")}
-	if err := link.Check(); err != nil {
-		return explain.Config{}, usage("%v", err)
+	if c.Duration("delay") < 0 {
+		return explain.Config{}, usage("--delay is %v: want 0s or more", c.Duration("delay"))
 	}
+	link := sim.Link{Delay: c.Duration("delay")}
 	return explain.Config{Matrix: m, Seed: c.Uint64("seed"), Link: link}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
@@ -54,6 +55,8 @@ Examples:
 			&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 			&cli.StringFlag{Category: "the run", Name: "tag", Value: "lab2b", Usage: "end of the name of the run's folder"},
 			&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
+			&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
+			&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run the tests although they take longer than 15 minutes"},
 		},
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{
@@ -122,6 +125,21 @@ func runLab2b(c *cli.Context) error {
 		return usage("--repeat and --jobs are %d and %d: want 1 or more", run.Repeat, run.Jobs)
 	}
 
+	if run.Repeat > bench.MaxTrials || len(plan)*run.Repeat > bench.MaxTrials {
+		return usage("%d tests with %d repeats each: want at most %d trials in one run", len(plan), run.Repeat, bench.MaxTrials)
+	}
+	estimate := run.Estimate()
+	if virtual {
+		estimate /= 1000
+	}
+	estimate = max(estimate, time.Second).Round(time.Second)
+	if c.Bool("dry-run") {
+		return printLabPlan(c, &run, estimate)
+	}
+	if estimate > longRun && !c.Bool("yes") {
+		return usage("%d tests x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", len(plan), run.Repeat, run.Jobs, estimate)
+	}
+
 	settings := settingsOf(c)
 	settings["election-timeout"] = m.ElectionTimeout.String()
 	where := machine()
@@ -140,22 +158,31 @@ func runLab2b(c *cli.Context) error {
 	for _, p := range plan {
 		header.Cells = append(header.Cells, p.Cell)
 	}
-	writer, err := begin(c.String("out"), header, len(plan)*run.Repeat)
+	writer, err := begin(c.Context, c.String("out"), header, len(plan)*run.Repeat)
 	if err != nil {
 		return err
 	}
-	estimate := run.Estimate()
-	if virtual {
-		estimate /= 1000
-	}
 	fmt.Fprintf(c.App.ErrWriter, "%d tests x %d, %d at a time, about %v, seed %d, in %s\n",
-		len(plan), run.Repeat, run.Jobs, max(estimate, time.Second).Round(time.Second), seed, writer.Dir())
+		len(plan), run.Repeat, run.Jobs, estimate, seed, writer.Dir())
 	return record(c, estimate, func(p *progress, done func(results.Trial) error) error {
 		each := estimate / time.Duration(len(plan)*run.Repeat)
 		run.Starting = func(position, total int, planned *lab.Planned, _ int) { p.begin(position, total, &planned.Cell, each) }
 		run.Done = done
 		return run.Do(c.Context)
 	}, writer, format)
+}
+
+func printLabPlan(c *cli.Context, run *lab.Run, estimate time.Duration) error {
+	var rows [][]string
+	for _, p := range run.Plan {
+		rows = append(rows, []string{p.Test.Name, p.Test.Suite, p.Cell.Transport, p.Cell.Strategy, p.Cell.Params[results.ParamHeartbeat],
+			p.Test.Typical.String()})
+	}
+	if err := writeList(c, []string{"test", "suite", "transport", "strategy", "heartbeat", "a trial, at most"}, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%d tests x %d trials, %d at a time: about %v\n", len(run.Plan), run.Repeat, run.Jobs, estimate)
+	return output(err)
 }
 
 // labOf reads the flags.

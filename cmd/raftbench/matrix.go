@@ -167,7 +167,7 @@ func runMatrix(c *cli.Context) error {
 	for _, p := range plan {
 		header.Cells = append(header.Cells, p.Cell)
 	}
-	writer, err := begin(c.String("out"), header, len(plan)*m.Repeat)
+	writer, err := begin(c.Context, c.String("out"), header, len(plan)*m.Repeat)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,10 @@ Examples:
 			if err != nil {
 				return usage("%v", err)
 			}
+			if !slices.Contains(jobs, run.Header.Job) {
+				return usage("run %s: its header's job is %s: want %s: the file was made by another program or version, or changed",
+					c.Args().First(), nearest.Quote(run.Header.Job), strings.Join(jobs, " or "))
+			}
 			if err := format.Write(c.App.Writer, run); err != nil {
 				return output(err)
 			}
@@ -49,6 +53,12 @@ Examples:
 		},
 	}
 }
+
+// jobs are what a run file can be of.
+var jobs = []string{jobMatrix, results.JobLab}
+
+// jobMatrix is the results.Header.Job of run matrix.
+const jobMatrix = "matrix"
 
 func findFormat(name string) (reports.Format, error) {
 	i := slices.IndexFunc(reports.Formats, func(f reports.Format) bool { return f.Name == name })
@@ -72,8 +82,12 @@ func verdict(run *results.Run) error {
 	first := map[results.Status]string{}
 	planned := len(run.Header.Cells) * run.Header.Repeat
 	for _, t := range run.Trials {
-		if count[t.Status]++; count[t.Status] == 1 {
-			first[t.Status] = t.Reason
+		status, reason := t.Status, t.Reason
+		if err := t.Check(); err != nil { // as reports do: a file may have been changed since it was written
+			status, reason = results.Invalid, err.Error()
+		}
+		if count[status]++; count[status] == 1 {
+			first[status] = reason
 		}
 	}
 	invalid := "trials are INVALID"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,14 +21,18 @@ const (
 	bytesPerCell  = 4 << 10
 )
 
+// mostRoom is the most that is tried: a disk that takes this much can be trusted with the rest, and one that is all but
+// full has been found out.
+const mostRoom = 256 << 20
+
 // begin makes a run's folder below out, and its run file with the header, before any load starts. It fails if the disk
-// has no room for the trials that are to come; nothing is left behind then.
-func begin(out string, header results.Header, trials int) (*results.Writer, error) {
+// has no room for the trials that are to come, or if the context ends; nothing is left behind then.
+func begin(ctx context.Context, out string, header results.Header, trials int) (*results.Writer, error) {
 	writer, err := results.Create(out, header.Tag, header.Started)
 	if err != nil {
 		return nil, environment(err)
 	}
-	err = holdsBytes(writer.Dir(), trials*bytesPerTrial+len(header.Cells)*bytesPerCell)
+	err = holdsBytes(ctx, writer.Dir(), min(trials*bytesPerTrial+len(header.Cells)*bytesPerCell, mostRoom))
 	if err == nil {
 		err = writer.Header(header)
 	}
@@ -35,27 +40,38 @@ func begin(out string, header results.Header, trials int) (*results.Writer, erro
 		writer.Close()
 		os.Remove(writer.Path())
 		os.Remove(writer.Dir())
+		if ctx.Err() != nil {
+			return nil, exitError{exitInterrupted, errors.New("interrupted before the first trial: nothing was written")}
+		}
 		return nil, environment(err)
 	}
 	return writer, nil
 }
 
 // holdsBytes finds out whether so many bytes can be written to a folder, by writing them: free space is known to the
-// system in too many ways (quotas, reserves, networks) to be asked for.
-func holdsBytes(dir string, n int) error {
+// system in too many ways (quotas, reserves, networks) to be asked for. The file loses its name at once, where the system
+// allows that to an open file, so that nothing stays behind even if this process is killed.
+func holdsBytes(ctx context.Context, dir string, n int) error {
 	path := filepath.Join(dir, "room")
 	f, err := os.Create(path)
 	if err != nil {
 		return plain(err)
 	}
+	nameless := os.Remove(path) == nil
 	block := make([]byte, 64<<10)
 	for at := 0; at < n && err == nil; at += len(block) {
-		_, err = f.Write(block)
+		if err = ctx.Err(); err == nil {
+			_, err = f.Write(block)
+		}
 	}
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close(), os.Remove(path)); err != nil {
+	err = errors.Join(err, f.Close())
+	if !nameless {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
 		return fmt.Errorf("results folder %s: no room for about %d KiB: %w: make room, or name another with --out", dir, n>>10, cause(err))
 	}
 	return nil
