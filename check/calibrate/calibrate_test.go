@@ -1,6 +1,7 @@
 package calibrate_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/raftbench/raftbench/check/calibrate"
@@ -16,9 +17,9 @@ func TestVirtual(t *testing.T) {
 	}
 	for _, r := range rows {
 		if r.OK() {
-			t.Log(r.Cells())
+			t.Log(r.Cells(), r.Rule)
 		} else {
-			t.Error(r.Cells())
+			t.Error(r.Cells(), r.Rule)
 		}
 	}
 }
@@ -34,10 +35,33 @@ func TestLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range rows {
+		if r.Tolerance > r.Expected/2 {
+			t.Errorf("%v: with that tolerance nothing could be off", r.Cells())
+		}
 		if r.Tolerance == 0 && !r.OK() {
-			t.Error(r.Cells())
+			t.Error(r.Cells(), r.Rule)
 		} else {
-			t.Log(r.Cells())
+			t.Log(r.Cells(), r.Rule)
+		}
+	}
+}
+
+func TestRow(t *testing.T) {
+	for _, c := range []struct {
+		row     calibrate.Row
+		ok      bool
+		verdict string
+	}{
+		{calibrate.Row{Expected: 4, Measured: 4}, true, "ok"},
+		{calibrate.Row{Expected: 4, Measured: 4.1}, false, "OFF"},
+		{calibrate.Row{Expected: 4, Measured: 5.9, Tolerance: 2}, true, "ok"},
+		{calibrate.Row{Expected: 4, Measured: 1.9, Tolerance: 2}, false, "OFF"},
+		{calibrate.Row{Expected: 4, Measured: math.NaN(), Tolerance: 2}, false, "OFF"},
+		{calibrate.Row{Expected: 4, Measured: 40, Tolerance: 2, Lacks: "something"}, true, "not judged"},
+	} {
+		cells := c.row.Cells()
+		if got := cells[len(cells)-1]; c.row.OK() != c.ok || got != c.verdict {
+			t.Errorf("%+v: OK is %v, the verdict %q, want %v and %q", c.row, c.row.OK(), got, c.ok, c.verdict)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
@@ -26,8 +27,12 @@ import (
 // searches make of the two figures.
 //
 // The tolerances: counts must be equal; what a timer dominates, to a twentieth and a millisecond; what depends on the
-// machine's speed alone, to half the value and ten microseconds, since the simulation knows nothing of cores, caches and
-// schedulers. A machine that is busy with something else is no place for it.
+// machine's speed alone, to half the value, since the simulation knows nothing of cores, caches and schedulers. None is
+// more than half the value, or no figure could be off. What many clients see over QUIC is told but not judged: QUIC
+// encrypts and acknowledges in this process, and what that takes of a core, the simulation has as delay, in which any
+// number of frames are under way at once.
+//
+// A machine that is busy with something else is no place for it. It takes about two minutes.
 func Live(ctx context.Context, kinds []transports.Kind) ([]Row, error) {
 	bare, err := roundTrip(ctx, mem.Kind())
 	if err != nil {
@@ -73,6 +78,14 @@ type figure struct {
 	what, unit   string
 	of           func(*results.Trial) float64
 	share, onTop float64
+	lacks        string // Row.Lacks
+}
+
+// mostShare caps every tolerance: with as much as the expected value itself, anything from nothing up would pass.
+const mostShare = 0.5
+
+func (f figure) tolerance(expected float64) float64 {
+	return min(f.share*expected+f.onTop, mostShare*expected)
 }
 
 func liveOver(ctx context.Context, kind transports.Kind, cpu time.Duration) ([]Row, error) {
@@ -81,22 +94,26 @@ func liveOver(ctx context.Context, kind transports.Kind, cpu time.Duration) ([]R
 		return nil, err
 	}
 	micros := func(t *results.Trial) float64 { return 1000 * p50(t) }
-	timed := func(what string) []figure { return []figure{{what + ", p50", "ms", p50, 0.05, 1}} }
+	timed := func(what string) []figure { return []figure{{what + ", p50", "ms", p50, 0.05, 1, ""}} }
 	rounds := []figure{
-		{"probe rounds", "rounds", func(t *results.Trial) float64 { return float64(t.CatchUp.ProbeRounds) }, 0, 0},
-		{"rejections", "rejections", func(t *results.Trial) float64 { return float64(t.CatchUp.Rejections) }, 0, 0},
+		{"probe rounds", "rounds", func(t *results.Trial) float64 { return float64(t.CatchUp.ProbeRounds) }, 0, 0, ""},
+		{"rejections", "rejections", func(t *results.Trial) float64 { return float64(t.CatchUp.Rejections) }, 0, 0, ""},
+	}
+	userSpace := ""
+	if strings.HasPrefix(kind.Name, "quic") {
+		userSpace = "the simulation has QUIC's work on a frame as delay, not as work of a core"
 	}
 	conflict := map[string]string{"diverge-terms": "4", "diverge-entries": "40", "diverge-common": "100"}
 	pairs := []pair{
 		{experiment{strategy: "fast-signal-commit", clients: 1, duration: 300 * time.Millisecond}, []figure{
-			{"1 client, p50", "µs", micros, 0.5, 10},
-			{"1 client, entries sent", "/commit", func(t *results.Trial) float64 { return float64(t.Cost.EntriesSent) / float64(t.Cost.Commits) }, 0.05, 0},
+			{"1 client, p50", "µs", micros, 0.5, 0, ""},
+			{"1 client, entries sent", "/commit", func(t *results.Trial) float64 { return float64(t.Cost.EntriesSent) / float64(t.Cost.Commits) }, 0.05, 0, ""},
 		}},
-		{experiment{strategy: "fast-signal-commit", clients: 16, duration: 300 * time.Millisecond}, []figure{{"16 clients, p50", "µs", micros, 0.5, 10}}},
 		{experiment{strategy: "fast-loop", perSecond: golden(0, heartbeat), duration: 3 * time.Second}, timed("Send rides with the heartbeat")},
 		{experiment{strategy: "fast,commit=every(10ms)", perSecond: golden(0, 10*time.Millisecond), duration: 2 * time.Second}, timed("Commit every 10 ms")},
 		{experiment{strategy: "fast-signal", scenario: "diverge", perSecond: 50, params: conflict}, rounds},
 		{experiment{strategy: "linear-signal", scenario: "diverge", perSecond: 50, params: conflict}, rounds},
+		{experiment{strategy: "fast-signal-commit", clients: 16, duration: 300 * time.Millisecond}, []figure{{"16 clients, p50", "µs", micros, 0.5, 0, userSpace}}},
 	}
 	var rows []Row
 	for _, p := range pairs {
@@ -113,9 +130,9 @@ func liveOver(ctx context.Context, kind transports.Kind, cpu time.Duration) ([]R
 		for _, f := range p.figures {
 			expected := median(simulated, f.of)
 			rows = append(rows, Row{
-				What: fmt.Sprintf("%s, %s: %s", kind.Name, p.strategy, f.what), Unit: f.unit,
-				Rule:     fmt.Sprintf("simulated with a round trip of %v and %v of CPU a message", bare, cpu),
-				Expected: expected, Measured: median(here, f.of), Tolerance: f.share*expected + f.onTop,
+				What: fmt.Sprintf("%s: %s", p.strategy, f.what), Unit: f.unit,
+				Rule:     fmt.Sprintf("over %s, as simulated with a round trip of %v and %v of CPU a message", kind.Name, bare, cpu),
+				Expected: expected, Measured: median(here, f.of), Tolerance: f.tolerance(expected), Lacks: f.lacks,
 			})
 		}
 	}

@@ -100,7 +100,7 @@ func knowns() []known {
 		{open("eager", 10), announce("Announce now: followers know after", "one way", oneWay, 0)},
 		{open("fast-signal-commit", golden(10, beat)), announce("Announce rides, few proposals: followers know after, mean", "H/2 for the heartbeat, and one way", beat/2+oneWay, 500*time.Microsecond)},
 		{closed("fast-signal-commit", 3, 1), func(t *results.Trial) []Row {
-			return []Row{{What: "Announce rides, one client in a closed loop: followers know after, p50", Rule: "the next proposal follows at once and takes the news along: one way; to a histogram's resolution",
+			return []Row{{What: "Announce rides, one client: followers know after, p50", Rule: "in a closed loop the next proposal follows at once and takes the news along: one way; to a histogram's resolution",
 				Unit: "ms", Expected: ms(oneWay), Tolerance: ms(oneWay) / 1000, Measured: ms(t.Stages[results.StageAnnounce].Quantile(0.5))}}
 		}},
 		{closed("eager", 3, 64), little(64, "64 clients in a closed loop")},
