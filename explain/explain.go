@@ -65,7 +65,18 @@ const (
 // ErrNothing is returned by Record for a scenario that heals no follower.
 var ErrNothing = errors.New("nothing to explain")
 
-// Record plays the scenario under one strategy. Errors are about a setting, or say why the trial failed.
+// TrialError is returned by Record if the settings were fine, but the trial was not.
+type TrialError struct {
+	Scenario, Strategy string
+	Status             results.Status // never results.OK
+	Reason             string
+}
+
+func (e *TrialError) Error() string {
+	return fmt.Sprintf("%s under %s: %s", e.Scenario, e.Strategy, e.Reason)
+}
+
+// Record plays the scenario under one strategy. Errors are about a setting, or say why the trial failed: *TrialError.
 func Record(ctx context.Context, cfg Config, strategy raft.Strategy) (*Story, error) {
 	m := cfg.Matrix
 	m.Strategies, m.Repeat, m.Virtual = []raft.Strategy{strategy}, 1, true
@@ -93,7 +104,7 @@ func Record(ctx context.Context, cfg Config, strategy raft.Strategy) (*Story, er
 	}
 	cell := plan[0].Cell
 	if trial.Status != results.OK {
-		return nil, fmt.Errorf("%s under %s: %s", cell.Scenario, cell.Strategy, trial.Reason)
+		return nil, &TrialError{cell.Scenario, cell.Strategy, trial.Status, trial.Reason}
 	}
 	if trial.CatchUp == nil {
 		return nil, fmt.Errorf("%w: scenario %s heals no follower", ErrNothing, cell.Scenario)

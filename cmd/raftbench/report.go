@@ -85,6 +85,8 @@ func verdict(run *results.Run) error {
 		status, reason := t.Status, t.Reason
 		if err := t.Check(); err != nil { // as reports do: a file may have been changed since it was written
 			status, reason = results.Invalid, err.Error()
+		} else if t.Status == results.OK && run.Header.Job == results.JobLab && t.Lab == nil {
+			status, reason = results.Failed, "nothing was measured"
 		}
 		if count[status]++; count[status] == 1 {
 			first[status] = reason
