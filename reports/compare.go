@@ -96,6 +96,16 @@ func (m metric) verdict(a, b *Cell) verdict {
 	return overlap
 }
 
+// differ returns b's figure divided by a's; false if they are not known to differ: a figure is missing, their trials
+// overlap, or the ratio would read 1.00x.
+func (m metric) differ(a, b *Cell) (float64, bool) {
+	r, ok := m.ratio(a, b)
+	if !ok || m.verdict(a, b) == overlap || times(r) == times(1) {
+		return 0, false
+	}
+	return r, true
+}
+
 // pair is two cells that differ in one thing.
 type pair struct {
 	axis     string // "send", "transport"
@@ -169,8 +179,8 @@ func (s *Summary) baseline(c *Cell) *Cell {
 }
 
 // grouped puts what has the same key together, in order of first appearance.
-func grouped[T any](of []T, key func(T) string) [][]T {
-	at := map[string]int{}
+func grouped[T any, K comparable](of []T, key func(T) K) [][]T {
+	at := map[K]int{}
 	var groups [][]T
 	for _, c := range of {
 		k := key(c)
@@ -207,13 +217,29 @@ func (m metric) extremes(cells []*Cell) (low, high *Cell) {
 	return low, high
 }
 
-// place names a cell's surroundings without its strategy and scenario: "over quic with nodes=5".
-func (s *Summary) place(c *Cell) string {
+// who names what runs a cell's group: the strategy, behind this project's engine where there are others, which are
+// named by themselves: how they time things is their own.
+func (s *Summary) who(c *Cell) string {
+	switch {
+	case c.EngineKind != "":
+		return clean(c.Engine)
+	case s.varies(engineAxis):
+		return clean(c.Engine + " " + c.Strategy)
+	}
+	return clean(c.Strategy)
+}
+
+// place names a cell's surroundings without its strategy and scenario: "over quic with nodes=5"; around leaves out the
+// engine as well, for where who has named it.
+func (s *Summary) place(c *Cell) string  { return s.placeBut(c, strategyAxis) }
+func (s *Summary) around(c *Cell) string { return s.placeBut(c, strategyAxis, engineAxis) }
+
+func (s *Summary) placeBut(c *Cell, but ...axis) string {
 	over, with := "", []string{}
 	for _, a := range s.varying {
 		v := a.value(&c.Cell)
 		switch {
-		case v == "" || a.name == scenarioAxis.name || a.name == strategyAxis.name:
+		case v == "" || a.name == scenarioAxis.name || slices.ContainsFunc(but, func(b axis) bool { return a.name == b.name }):
 		case a.name == transportAxis.name:
 			over = " over " + v
 		default:

@@ -101,7 +101,7 @@ func (k comparison) ratio(c *Cell, others []*Cell) (float64, bool) {
 func (s *Summary) floorColumns() []column {
 	var columns []column
 	for _, k := range []comparison{p50Comparison, throughputComparison, transferComparison} {
-		columns = append(columns, s.ratioColumn(k, results.Floor, k.name+" xfloor"))
+		columns = append(columns, s.ratioColumn(k, results.Floor, k.name+floorMark))
 	}
 	return columns
 }
@@ -171,9 +171,136 @@ func (s *Summary) bestPeers(c *Cell) string {
 	return strings.Join(names, ", ")
 }
 
-const (
-	peerTitle  = "Beside the best peer"
-	peerLegend = "this project's own core divided by the best peer in the same place, for each figure by itself: below 1x is " +
-		"better for times, above 1x for commits/s; CPU: processor time for each commit; transfer: catching up from the first AppendEntries on"
-	floorLegend = "xfloor: divided by the floor's figure in the same place; transfer: catching up from the first AppendEntries on"
-)
+const peerTitle = "Beside the best peer"
+
+// ratioLegend explains a table of ratios, as far as its columns need it.
+func ratioLegend(g grid, text string) string {
+	for _, of := range []struct{ column, doc string }{
+		{cpuComparison.name, "CPU: processor time for each commit"},
+		{transferComparison.name, "transfer: catching up from the first AppendEntries on"},
+	} {
+		if slices.ContainsFunc(g.head, func(h string) bool { return strings.TrimSuffix(h, floorMark) == of.column }) {
+			text += "; " + of.doc
+		}
+	}
+	return text
+}
+
+func peerLegend(g grid) string {
+	return ratioLegend(g, "this project's own core divided by the best peer in the same place, for each figure by itself: below 1x is "+
+		"better for times, above 1x for commits/s")
+}
+
+// floorMark is the end of the heads of columns of ratios to the floor.
+const floorMark = " xfloor"
+
+func floorLegend(g grid) string {
+	return ratioLegend(g, "xfloor: divided by the floor's figure in the same place")
+}
+
+// engineFindings compares this project's own core with each of its peers, transport by transport, over all cells that
+// stand beside each other; without the own core, the peers among themselves. The floor is nobody's choice.
+func (s *Summary) engineFindings(scenario string, cells []*Cell) []string {
+	var own, peers []*Cell
+	for _, c := range cells {
+		switch c.EngineKind {
+		case "":
+			own = append(own, c)
+		case results.Peer:
+			peers = append(peers, c)
+		}
+	}
+	if len(own) == 0 {
+		return s.axisFindings(scenario, peers, engineAxis)
+	}
+	metrics := []metric{mainMetric(cells)}
+	if metrics[0].name == p50Metric.name && slices.ContainsFunc(own, func(c *Cell) bool { return c.Clients > 0 }) {
+		metrics = append(metrics, throughputMetric) // an open loop's is what was offered
+	}
+	var found []string
+	for _, transport := range values(transportAxis, own) {
+		for _, name := range values(engineAxis, peers) {
+			var pairs []pair // from the peer to the own core
+			for _, to := range own {
+				for _, from := range peers {
+					if to.Transport == transport && from.Engine == name && s.setting(from) == s.setting(to) {
+						pairs = append(pairs, pair{engineAxis.name, "", from, to})
+					}
+				}
+			}
+			var parts []string
+			for _, m := range metrics {
+				of := ""
+				if len(parts) == 0 {
+					of = " that of " + clean(name)
+				}
+				if text := s.ratios(m, pairs, of); text != "" {
+					parts = append(parts, strings.TrimPrefix(m.words, "the ")+" "+text)
+				}
+			}
+			if len(parts) == 0 {
+				continue
+			}
+			over := ""
+			if s.varies(transportAxis) {
+				over = " over " + clean(transport)
+			}
+			found = append(found, fmt.Sprintf("%s%s: %s's %s.", clean(scenario), over, clean(own[0].Engine), strings.Join(parts, ", its ")))
+		}
+	}
+	return found
+}
+
+// ratios says how far apart pairs are in one figure: "is 0.31x that of etcd (11.3 µs against 36.5 µs)", or, of several,
+// from where to where: "is 0.31x (eager) to 2,900x (linear-loop) that of etcd". It returns "" if no pair has figures.
+func (s *Summary) ratios(m metric, pairs []pair, of string) string {
+	var low, high pair
+	least, most := math.Inf(1), math.Inf(-1)
+	n, alike := 0, 0
+	for _, p := range pairs {
+		r, ok := m.ratio(p.from, p.to)
+		if !ok {
+			continue
+		}
+		n++
+		if _, ok := m.differ(p.from, p.to); !ok {
+			alike++
+		}
+		if r < least {
+			low, least = p, r
+		}
+		if r > most {
+			high, most = p, r
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case n == alike:
+		return "does not clearly differ" + strings.Replace(of, " that", " from that", 1)
+	case n == 1 || times(least) == times(most):
+		x, _ := m.value(low.from)
+		y, _ := m.value(low.to)
+		return fmt.Sprintf("is %s%s (%s against %s)", times(least), of, m.show(y), m.show(x))
+	}
+	text := fmt.Sprintf("is %s (%s) to %s (%s)%s", times(least), s.own(low.to), times(most), s.own(high.to), of)
+	if alike > 0 {
+		text += fmt.Sprintf("; %d of %d pairs do not clearly differ", alike, n)
+	}
+	return text
+}
+
+// own names a cell by what distinguishes it from others of its engine in one scenario over one transport.
+func (s *Summary) own(c *Cell) string {
+	var parts []string
+	for _, a := range s.varying {
+		switch a.name {
+		case scenarioAxis.name, transportAxis.name, engineAxis.name:
+		default:
+			if v := a.value(&c.Cell); v != "" {
+				parts = append(parts, axisText(a, v))
+			}
+		}
+	}
+	return clean(strings.Join(parts, " "))
+}

@@ -121,8 +121,8 @@ func TestKnee(t *testing.T) {
 		t.Fatalf("%d curves", len(curves))
 	}
 	for _, c := range curves {
-		if c.knee.Clients != 16 {
-			t.Errorf("%s: the knee is at %d clients", c.knee.Engine, c.knee.Clients)
+		if k := c.knee(); k == nil || k.Clients != 16 {
+			t.Errorf("%s: the knee is at %+v", c.best.Engine, k)
 		}
 	}
 	text := strings.Join(s.kneeText(curves), "\n")

@@ -19,7 +19,11 @@ func (s *Summary) Findings() []string {
 	}
 	for _, scenario := range s.scenarios() {
 		for _, a := range s.varying {
-			if a.name != scenarioAxis.name && a.name != strategyAxis.name {
+			switch a.name {
+			case scenarioAxis.name, strategyAxis.name:
+			case engineAxis.name:
+				found = append(found, s.engineFindings(scenario, s.of(scenario))...)
+			default:
 				found = append(found, s.axisFindings(scenario, s.of(scenario), a)...)
 			}
 		}
@@ -49,7 +53,7 @@ func (s *Summary) plainFindings() []string {
 		m := mainMetric(s.of(scenario))
 		for _, c := range s.of(scenario) {
 			if v, ok := m.value(c); ok && len(found) < 3 {
-				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.", clean(scenario), s.place(c), clean(c.Strategy), m.words, m.show(v)))
+				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.", clean(scenario), s.around(c), s.who(c), m.words, m.show(v)))
 			}
 		}
 	}
@@ -85,17 +89,18 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 	m := mainMetric(cells)
 	type gap struct {
 		low, high *Cell
-		ratio     float64
+		ratio     float64 // 0 if they are not known to differ
 	}
 	var gaps []gap
+	overlaps := false
 	for _, group := range s.strategyGroups(cells) {
 		if low, high := m.extremes(group); low != nil {
-			r, ok := m.ratio(low, high)
-			if !ok || m.verdict(low, high) == overlap {
-				gaps = append(gaps, gap{low, high, 0})
-				continue
+			g := gap{low, high, 0}
+			if r, ok := m.differ(low, high); ok {
+				g.ratio = r
 			}
-			gaps = append(gaps, gap{low, high, r})
+			overlaps = overlaps || m.verdict(low, high) == overlap && low != high
+			gaps = append(gaps, g)
 		}
 	}
 	if len(gaps) == 0 {
@@ -110,8 +115,11 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 		}
 		return 0
 	})
-	if widest.ratio == 0 {
+	if widest.ratio == 0 && overlaps {
 		return []string{fmt.Sprintf("%s: the strategies do not clearly differ in %s: their trials overlap.", clean(scenario), m.name)}
+	}
+	if widest.ratio == 0 {
+		return []string{fmt.Sprintf("%s: the strategies do not differ in %s.", clean(scenario), m.name)}
 	}
 	low, high := widest.low, widest.high
 	lowNs, _ := m.value(low)
@@ -152,11 +160,11 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 }
 
 // axisFindings compares each value of an axis with the first, over all cells that differ in nothing else. Of an axis
-// other than the transport, whose values are steps of one scale, only the last value is compared.
+// other than transport and engine, whose values are steps of one scale, only the last value is compared.
 func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string {
 	m := mainMetric(cells)
 	sets := grouped(s.axisPairs(cells, a), func(p pair) string { return p.what })
-	if a.name != transportAxis.name && len(sets) > 1 {
+	if a.name != transportAxis.name && a.name != engineAxis.name && len(sets) > 1 {
 		sets = sets[len(sets)-1:]
 	}
 	preposition := "with"
@@ -166,30 +174,37 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 	var found []string
 	for _, pairs := range sets {
 		var furthest pair
-		low, high, far, n, alike := 0.0, 0.0, 0.0, 0, 0
+		low, high, far, n, alike, overlaps := 0.0, 0.0, 0.0, 0, 0, false
 		for _, p := range pairs {
-			r, ok := m.ratio(p.from, p.to)
-			if !ok || r <= 0 {
+			if r, ok := m.ratio(p.from, p.to); !ok || r <= 0 {
 				continue
 			}
-			if n++; n == 1 {
+			n++
+			r, ok := m.differ(p.from, p.to)
+			if !ok {
+				alike++
+				overlaps = overlaps || m.verdict(p.from, p.to) == overlap
+				continue
+			}
+			if n-alike == 1 {
 				low, high = r, r
 			}
 			low, high = min(low, r), max(high, r)
 			if d := max(r, 1/r); d > far {
 				furthest, far = p, d
 			}
-			if m.verdict(p.from, p.to) == overlap {
-				alike++
-			}
 		}
 		if n == 0 {
 			continue
 		}
-		from := preposition + " " + clean(axisText(a, a.value(&furthest.from.Cell)))
-		to := preposition + " " + clean(axisText(a, a.value(&furthest.to.Cell)))
-		if alike == n {
+		from := preposition + " " + clean(axisText(a, a.value(&pairs[0].from.Cell)))
+		to := preposition + " " + clean(axisText(a, a.value(&pairs[0].to.Cell)))
+		switch {
+		case alike == n && overlaps:
 			found = append(found, fmt.Sprintf("%s: %s %s does not clearly differ from that %s: the trials overlap.", clean(scenario), to, m.words, from))
+			continue
+		case alike == n:
+			found = append(found, fmt.Sprintf("%s: %s %s does not differ from that %s.", clean(scenario), to, m.words, from))
 			continue
 		}
 		span := times(low)
@@ -200,9 +215,12 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 		y, _ := m.value(furthest.to)
 		text := fmt.Sprintf("%s: %s %s is %s that %s", clean(scenario), to, m.words, span, from)
 		if n > 1 {
-			text += fmt.Sprintf("; furthest apart with %s (%s against %s)", clean(furthest.to.Strategy), m.show(y), m.show(x))
+			text += fmt.Sprintf("; furthest apart with %s%s (%s against %s)", s.who(furthest.to), s.placeBut(furthest.to, strategyAxis, engineAxis, a), m.show(y), m.show(x))
 		} else {
 			text += fmt.Sprintf(" (%s against %s)", m.show(y), m.show(x))
+		}
+		if alike > 0 {
+			text += fmt.Sprintf("; %d of %d pairs do not clearly differ", alike, n)
 		}
 		found = append(found, text+".")
 	}
@@ -234,7 +252,7 @@ func (s *Summary) costFinding(scenario string, cells []*Cell) []string {
 	few, _ := m.value(low)
 	many, _ := m.value(high)
 	return []string{fmt.Sprintf("%s: a commit takes from %s AppendEntries requests (%s%s) to %s (%s%s).", clean(scenario),
-		number(few), clean(low.Strategy), s.place(low), number(many), clean(high.Strategy), s.place(high))}
+		number(few), s.who(low), s.around(low), number(many), s.who(high), s.around(high))}
 }
 
 // missing says how many cells have no figures.

@@ -165,8 +165,8 @@ func (s *Summary) legend(g grid) []string {
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
 	}
-	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasSuffix(h, "xfloor") }) {
-		lines = append(lines, floorLegend)
+	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasSuffix(h, floorMark) }) {
+		lines = append(lines, floorLegend(g))
 	}
 	if has(notMeasured) {
 		lines = append(lines, notMeasured+": not measured by that scenario")
@@ -206,15 +206,4 @@ func (s *Summary) spreadOf() string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// notReported lists the cells without figures, and why.
-func (s *Summary) notReported() []string {
-	var lines []string
-	for i := range s.Cells {
-		if c := &s.Cells[i]; c.Status != results.OK {
-			lines = append(lines, clean(fmt.Sprintf("%s %s: %s", statusWord(c.Status), s.label(c), c.Reason)))
-		}
-	}
-	return lines
 }

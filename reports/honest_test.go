@@ -249,7 +249,7 @@ func TestMedianOfTrials(t *testing.T) {
 	}{
 		{nil, Range{}},
 		{[]float64{3}, Range{1, 3, 3, 3}},
-		{[]float64{4, 1}, Range{2, 1, 1, 4}},
+		{[]float64{4, 1}, Range{2, 2.5, 1, 4}},
 		{[]float64{9, 1, 2}, Range{3, 2, 1, 9}},
 	} {
 		if got := rangeOf(c.values); got != c.want {

@@ -32,7 +32,7 @@ func WriteMarkdown(w io.Writer, run *results.Run) error {
 	if g := m.s.peerGrid(); len(g.rows) > 0 {
 		m.heading("## " + peerTitle)
 		m.table(g)
-		m.list([]string{peerLegend})
+		m.list([]string{peerLegend(g)})
 	}
 	if curves := m.s.curves(); len(curves) > 0 {
 		m.heading("## " + curveTitle)
@@ -314,7 +314,7 @@ func (m *markdown) floors(cells []*Cell) {
 func (m *markdown) stages(cells []*Cell, axes []axis) {
 	var with []*Cell
 	for _, c := range cells {
-		if c.Latency == nil || c.Latency.Count() == 0 || len(c.Stages) == 0 {
+		if c.Latency == nil || c.Latency.Count() == 0 || !c.hasStages() {
 			continue
 		}
 		with = append(with, c)

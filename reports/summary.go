@@ -18,6 +18,7 @@ type Summary struct {
 	Cells    []Cell   // by scenario, then transport, then the other axes, then strategy, each in the header's order
 	Warnings []string // of the run, of its trials, and what putting them together brought up
 
+	warned    []warning        // Warnings, with the cells that they are of
 	axes      []axis           // all of them
 	varying   []axis           // what distinguishes cells, in the order of columns
 	baselines map[string]*Cell // the baseline strategy's cells, by all their other axes
@@ -44,7 +45,13 @@ type Cell struct {
 	P50        Range // ns, of the trials one by one
 	Throughput Range // commits per second
 
-	// CatchUp is the trial with the median total, so that its phases add up; CatchUpTotal is over the trials. Before and
+	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures of one
+	// kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see power.
+	Reached  float64
+	Measured time.Duration
+	Power    Range
+
+	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the trials. Before and
 	// During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
 	CatchUp        *results.CatchUp
 	CatchUpTotal   Range // ns
@@ -53,8 +60,8 @@ type Cell struct {
 	Leaderless     Range // ns
 }
 
-// Range is a figure over the trials of a cell. The median of an even number of trials is the lower one of the two in
-// the middle, so it is always a figure that was measured.
+// Range is a figure over the trials of a cell. The median of an even number of trials is the mean of the two in the
+// middle.
 type Range struct {
 	N                int // trials
 	Median, Min, Max float64
@@ -65,7 +72,8 @@ func rangeOf(values []float64) Range {
 		return Range{}
 	}
 	values = slices.Sorted(slices.Values(values))
-	return Range{N: len(values), Median: values[(len(values)-1)/2], Min: values[0], Max: values[len(values)-1]}
+	n := len(values)
+	return Range{N: n, Median: (values[(n-1)/2] + values[n/2]) / 2, Min: values[0], Max: values[n-1]}
 }
 
 // Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
@@ -89,7 +97,10 @@ func (s *Summary) Count(statuses ...results.Status) int {
 
 // Summarize puts the trials of each cell together. It never fails: what cannot be put together makes a cell invalid.
 func Summarize(run *results.Run) *Summary {
-	s := &Summary{Run: run, Warnings: slices.Clone(run.Warnings)}
+	s := &Summary{Run: run}
+	for _, text := range run.Warnings {
+		s.warn(nil, text)
+	}
 	trials := map[int][]results.Trial{}
 	for _, t := range run.Trials {
 		trials[t.Cell] = append(trials[t.Cell], t)
@@ -110,9 +121,9 @@ func Summarize(run *results.Run) *Summary {
 	}
 	switch {
 	case run.End == nil:
-		s.Warnings = append(s.Warnings, "the run file has no end: the run crashed or is still going on")
+		s.warn(nil, "the run file has no end: the run crashed or is still going on")
 	case run.End.Interrupted:
-		s.Warnings = append(s.Warnings, "the run was interrupted")
+		s.warn(nil, "the run was interrupted")
 	}
 	for i := range s.Cells {
 		s.warnOfCell(&s.Cells[i], trials[s.Cells[i].ID])
@@ -177,7 +188,8 @@ func judge(trials []results.Trial) (results.Status, string) {
 }
 
 func (c *Cell) add(trials []results.Trial) error {
-	var p50s, throughputs, totals, leaderless []float64
+	var p50s, throughputs, powers, totals, leaderless []float64
+	commits := 0.0
 	var latencies, befores, durings []*results.Histogram
 	var catchUps []*results.CatchUp
 	var failovers []*results.Failover
@@ -198,6 +210,11 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 		if measuresThroughput(&t) {
 			throughputs = append(throughputs, t.ThroughputPerSec)
+			commits += t.ThroughputPerSec * t.Measured.Seconds()
+			c.Measured += t.Measured
+			if t.Latency != nil && t.Latency.Sum() > 0 {
+				powers = append(powers, t.ThroughputPerSec*float64(t.Latency.Count())/float64(t.Latency.Sum()))
+			}
 		}
 		if t.Cost != nil {
 			if c.Cost == nil {
@@ -216,6 +233,10 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 	}
 	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
+	c.Power = rangeOf(powers)
+	if c.Measured > 0 {
+		c.Reached = commits / c.Measured.Seconds()
+	}
 	c.CatchUp = medianBy(catchUps, func(u *results.CatchUp) time.Duration { return u.Total })
 	c.Failover = medianBy(failovers, func(f *results.Failover) time.Duration { return f.Leaderless })
 
@@ -310,9 +331,7 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 	if c.Status != results.OK {
 		return
 	}
-	warn := func(format string, args ...any) {
-		s.Warnings = append(s.Warnings, s.label(c)+": "+fmt.Sprintf(format, args...))
-	}
+	warn := func(format string, args ...any) { s.warn(c, fmt.Sprintf(format, args...)) }
 	if c.Trials < c.Planned {
 		warn("%d of %d trials", c.Trials, c.Planned)
 	}
@@ -335,7 +354,7 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 		}
 		warn("%s", text)
 	}
-	if c.Latency != nil && len(c.Stages) > 0 && c.Latency.Sum() > 0 {
+	if c.Latency != nil && c.hasStages() && c.Latency.Sum() > 0 {
 		sum := time.Duration(0)
 		for _, name := range results.LatencyStages {
 			if h := c.Stages[name]; h != nil {
@@ -360,8 +379,41 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
+	s.warnOfFew(c, warn)
 	s.warnOfFirst(c, trials, warn)
 }
+
+// hasStages says whether it is known where the latency went: other engines do not tell.
+func (c *Cell) hasStages() bool {
+	return slices.ContainsFunc(results.LatencyStages, func(name string) bool { return c.Stages[name] != nil })
+}
+
+// fewRounds is how many round trips a measured span must hold before its commits per second can be trusted.
+const fewRounds = 10
+
+// warnOfFew tells of a closed loop whose commits per second are not what Little's law makes of its clients and their
+// latency: a span of a few round trips holds a whole number of them, and what is left of it counts for nothing. On the
+// wall clock, spans of many round trips are left alone: what differs there is noise, and the spread tells.
+func (s *Summary) warnOfFew(c *Cell, warn func(string, ...any)) {
+	if c.Clients == 0 || c.Latency == nil || c.Latency.Sum() <= 0 || c.Throughput.N == 0 {
+		return
+	}
+	mean := c.mean()
+	rounds := float64(c.Measured) / float64(c.Trials) / mean
+	law := float64(c.Clients) / (mean / 1e9)
+	if math.Abs(c.Throughput.Median/law-1) <= 0.03 || s.Run.Header.Clock != "virtual" && rounds >= fewRounds {
+		return
+	}
+	only := ""
+	if rounds < fewRounds {
+		only = "only "
+	}
+	warn("commits/s is %s, but %s at a mean latency of %s make %s: the measured time holds %s%s round trips: raise --duration",
+		figure(c.Throughput.Median), count(uint64(c.Clients), "client"), duration(mean), figure(law), only, number(rounds))
+}
+
+// mean returns the mean latency in ns.
+func (c *Cell) mean() float64 { return float64(c.Latency.Sum()) / float64(c.Latency.Count()) }
 
 // warnOfFirst compares the first trial of a cell with the others: one that is more than twice as high or less than half
 // as low as all of them ran on a machine that was not warm yet, or was disturbed.

@@ -37,7 +37,7 @@ func WriteTable(w io.Writer, run *results.Run) error {
 			return err
 		}
 		b.WriteString("\n")
-		wrap(&b, "  ", peerLegend)
+		wrap(&b, "  ", peerLegend(g))
 	}
 	if curves := s.curves(); len(curves) > 0 {
 		b.WriteString("\n" + curveTitle + "\n\n")
@@ -59,9 +59,9 @@ func WriteTable(w io.Writer, run *results.Run) error {
 			wrap(&b, "- ", line)
 		}
 	}
-	section("Not reported", s.notReported())
+	section("Not reported", s.notReportedBriefly())
 	section("Findings", s.Findings())
-	section("Warnings", cleanAll(s.Warnings))
+	section(s.briefly())
 	_, err := io.WriteString(w, b.String())
 	return err
 }

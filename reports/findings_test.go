@@ -1,0 +1,243 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/raftbench/raftbench/results"
+)
+
+// crossed returns a run with a cell for each of some variants of one cell, of which trials makes the trials.
+func crossed(cells []results.Cell, trials func(i int) []results.Trial) *results.Run {
+	run := &results.Run{Header: results.Header{Format: results.Format, Job: "matrix", Clock: "wall", Baseline: "eager"}, End: &results.End{}}
+	for i, c := range cells {
+		c.ID, c.Scenario, c.Nodes = i, "steady", 3
+		if c.Strategy == "" {
+			c.Strategy = "eager"
+		}
+		if c.Transport == "" {
+			c.Transport = "tcp"
+		}
+		run.Header.Cells = append(run.Header.Cells, c)
+		for repeat, t := range trials(i) {
+			t.Cell, t.Repeat = i, repeat
+			run.Trials = append(run.Trials, t)
+			run.Header.Repeat = max(run.Header.Repeat, repeat+1)
+		}
+	}
+	return run
+}
+
+// closed returns a sound trial of a closed loop of n clients, each of whose proposals took d.
+func closed(n int, d time.Duration) results.Trial {
+	t := steady(d, 1000)
+	t.Measured = 1000 * d / time.Duration(n)
+	t.ThroughputPerSec = 1000 / t.Measured.Seconds()
+	return t
+}
+
+const us = time.Microsecond
+
+// What does not differ is not called different, least of all from itself.
+func TestNoDifferenceIsNoFinding(t *testing.T) {
+	cells := []results.Cell{{Strategy: "eager"}, {Strategy: "hint"}, {Strategy: "eager", Transport: "quic"}, {Strategy: "hint", Transport: "quic"}}
+	same := func(int) []results.Trial { return []results.Trial{closed(1, 500*us)} }
+	found := strings.Join(Summarize(crossed(cells, same)).Findings(), "\n")
+	for _, bad := range []string{"1.00x", "furthest apart"} {
+		if strings.Contains(found, bad) {
+			t.Errorf("findings speak of %q where all is equal:\n%s", bad, found)
+		}
+	}
+	for _, want := range []string{"steady: the strategies do not differ in p50.", "steady: over quic the p50 does not differ from that over tcp."} {
+		if !strings.Contains(found, want) {
+			t.Errorf("want %q in:\n%s", want, found)
+		}
+	}
+}
+
+// A range of ratios is that of the pairs whose trials lie apart: tables call the others alike.
+func TestOverlappingPairsAreNotInARange(t *testing.T) {
+	cells := []results.Cell{{Strategy: "eager"}, {Strategy: "hint"}, {Strategy: "eager", Transport: "quic"}, {Strategy: "hint", Transport: "quic"}}
+	trials := func(i int) []results.Trial {
+		switch i {
+		case 0, 1:
+			return []results.Trial{closed(1, 100*us), closed(1, 110*us)}
+		case 2:
+			return []results.Trial{closed(1, 90*us), closed(1, 105*us)} // overlaps, and lower
+		}
+		return []results.Trial{closed(1, 200*us), closed(1, 210*us)}
+	}
+	found := strings.Join(Summarize(crossed(cells, trials)).Findings(), "\n")
+	if want := "steady: over quic the p50 is 2.0x that over tcp; furthest apart with hint (200 µs against 100 µs); 1 of 2 pairs do not clearly differ."; !strings.Contains(found, want) {
+		t.Errorf("want %q in:\n%s", want, found)
+	}
+}
+
+// Engines that time things in their own way are named as what they are, and this project's core is compared with each.
+func TestEnginesAreNamed(t *testing.T) {
+	cells := []results.Cell{{Engine: "raftbench", Clients: 4}, {Engine: "raftbench", Strategy: "loop", Clients: 4},
+		{Engine: "etcd", Strategy: "own", EngineKind: results.Peer, Clients: 4}, {Engine: "floor", Strategy: "own", EngineKind: results.Floor, Clients: 4}}
+	for i := range cells[:4] {
+		c := cells[i]
+		c.Transport = "quic"
+		cells = append(cells, c)
+	}
+	took := []time.Duration{10 * us, 400 * us, 40 * us, 5 * us, 20 * us, 500 * us, 60 * us, 8 * us}
+	s := Summarize(crossed(cells, func(i int) []results.Trial {
+		trial := closed(4, took[i])
+		trial.Cost = &results.Cost{Commits: 1000, AppendEntries: uint64(1000 * (i + 1))}
+		return []results.Trial{trial}
+	}))
+	found := strings.Join(s.Findings(), "\n")
+	for _, want := range []string{
+		"steady over tcp: raftbench's p50 is 0.25x (eager) to 10x (loop) that of etcd, its throughput is 0.10x (loop) to 4.0x (eager).",
+		"steady over quic: raftbench's p50 is 0.33x (eager) to 8.3x (loop) that of etcd,",
+		"furthest apart with raftbench eager (20.0 µs against 10.0 µs)",
+		"(floor over quic)",
+	} {
+		if !strings.Contains(found, want) {
+			t.Errorf("want %q in:\n%s", want, found)
+		}
+	}
+	if strings.Contains(found, "own") {
+		t.Errorf("an engine is called own:\n%s", found)
+	}
+	legend := strings.Join(s.legend(s.mainGrid()), "\n") + peerLegend(s.peerGrid())
+	if !strings.Contains(legend, "xfloor:") || strings.Contains(legend, "transfer") || strings.Contains(legend, "CPU") {
+		t.Errorf("the legends explain columns that are not there:\n%s", legend)
+	}
+}
+
+// An engine that does not tell of its stages is not warned of, though the pacer's lateness is known.
+func TestNoStagesNoWarning(t *testing.T) {
+	trial := closed(1, time.Millisecond)
+	trial.Stages = map[string]*results.Histogram{results.StagePacer: trial.Latency}
+	run := one(trial)
+	if s := Summarize(run); len(s.Warnings) != 0 {
+		t.Errorf("%q", s.Warnings)
+	}
+	if text := all(t, run)["markdown"]; strings.Contains(text, "Where the time goes") {
+		t.Error("a table of stages without any")
+	}
+}
+
+// A terminal gets a handful of warnings, one line a cell; the report has them all.
+func TestWarningsOnATerminal(t *testing.T) {
+	var cells []results.Cell
+	for i := range 20 {
+		cells = append(cells, results.Cell{Strategy: fmt.Sprintf("s%d", i)})
+	}
+	run := crossed(cells, func(int) []results.Trial {
+		trial := closed(1, time.Millisecond)
+		trial.Warnings = []string{"one thing", "another"}
+		return []results.Trial{trial}
+	})
+	text := all(t, run)
+	_, shown, _ := strings.Cut(text["table"], "\nWarnings")
+	if want := ": 40, listed in full in the report\n- s0: one thing; and 1 more\n"; !strings.HasPrefix(shown, want) || strings.Count(shown, "\n") != 1+terminalWarnings {
+		t.Errorf("the terminal gets %q", shown)
+	}
+	if n := strings.Count(text["markdown"], "one thing") + strings.Count(text["markdown"], "another"); n != 40 {
+		t.Errorf("%d warnings in the report", n)
+	}
+}
+
+// Cells that were not run, or not to their end, are counted on a terminal and listed in the report.
+func TestNotReportedIsCounted(t *testing.T) {
+	cells := make([]results.Cell, 12)
+	for i := range cells {
+		cells[i].Strategy = fmt.Sprintf("s%d", i)
+	}
+	run := crossed(cells, func(i int) []results.Trial {
+		switch i {
+		case 0:
+			return []results.Trial{closed(1, time.Millisecond)}
+		case 1:
+			return []results.Trial{{Status: results.Invalid, Reason: "two logs differ"}}
+		}
+		return nil
+	})
+	text := all(t, run)
+	_, shown, _ := strings.Cut(text["table"], "\nNot reported\n")
+	if want := "- INVALID s1: two logs differ\n- NOT RUN 10 cells: no trial of it was run\n\n"; !strings.HasPrefix(shown, want) {
+		t.Errorf("%s\nwant %s", shown, want)
+	}
+	if !strings.Contains(text["markdown"], "- NOT RUN s11: no trial of it was run") {
+		t.Error("the report does not list them")
+	}
+}
+
+// The figures of a row of "Load and latency" are of one kind: they obey Little's law although trials differ.
+func TestLittlesLawHoldsInARow(t *testing.T) {
+	clients := []int{1, 2, 4}
+	var cells []results.Cell
+	for _, n := range clients {
+		cells = append(cells, results.Cell{Clients: n})
+	}
+	s := Summarize(crossed(cells, func(i int) []results.Trial {
+		d := time.Duration(10+i) * us
+		return []results.Trial{closed(clients[i], d), closed(clients[i], d), closed(clients[i], 30*d)}
+	}))
+	curves := s.curves()
+	if len(curves) != 1 {
+		t.Fatalf("%d curves", len(curves))
+	}
+	for _, c := range curves[0].cells {
+		if got := c.Reached * c.mean() / 1e9 / float64(c.Clients); got < 0.99 || got > 1.01 {
+			t.Errorf("%d clients: throughput x latency is %.2f times that", c.Clients, got)
+		}
+	}
+}
+
+// No knee is called where trials differ by more than the step to it.
+func TestNoKneeInNoise(t *testing.T) {
+	cells := []results.Cell{{Clients: 1}, {Clients: 4}, {Clients: 16}}
+	run := crossed(cells, func(i int) []results.Trial {
+		d := []time.Duration{10 * us, 22 * us, 400 * us}[i]
+		return []results.Trial{closed(cells[i].Clients, d), closed(cells[i].Clients, d*13/10)}
+	})
+	s := Summarize(run)
+	curves := s.curves()
+	if c := curves[0]; c.knee() != nil || c.best.Clients != 1 {
+		t.Fatalf("knee %v, best %d", c.knee(), c.best.Clients)
+	}
+	if text := s.kneeText(curves); len(text) != 1 || text[0] != "eager: the trials do not tell where the knee is: those at 1 client and at 4 clients overlap in power." {
+		t.Errorf("%q", text)
+	}
+	for _, row := range s.curveGrid(curves).rows {
+		if row[len(row)-1] != "" {
+			t.Errorf("a knee in %q", row)
+		}
+	}
+}
+
+// Commits per second of a span that holds few round trips are those of a whole number of them, and that is told.
+func TestFewRoundTrips(t *testing.T) {
+	trial := func(perSec float64, span time.Duration) results.Trial {
+		t := steady(80*time.Millisecond, 100)
+		t.Measured, t.ThroughputPerSec = span, perSec
+		return t
+	}
+	for _, c := range []struct {
+		clock  string
+		perSec float64
+		span   time.Duration
+		warned string
+	}{
+		{"virtual", 192, 500 * time.Millisecond, "commits/s is 192, but 16 clients at a mean latency of 80.0 ms make 200: the measured time holds only 6.25 round trips: raise --duration"},
+		{"wall", 192, 500 * time.Millisecond, "only 6.25 round trips"},
+		{"virtual", 192, 5 * time.Second, "holds 62.5 round trips"},
+		{"wall", 192, 5 * time.Second, ""}, // noise
+		{"wall", 200, 500 * time.Millisecond, ""},
+		{"virtual", 197, 500 * time.Millisecond, ""},
+	} {
+		run := one(trial(c.perSec, c.span))
+		run.Header.Clock, run.Header.Cells[0].Clients = c.clock, 16
+		got := strings.Join(Summarize(run).Warnings, "\n")
+		if c.warned == "" && got != "" || !strings.Contains(got, c.warned) {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
