@@ -35,14 +35,16 @@ func onOff(text string) (bool, error) {
 
 func listEngines() ([]string, [][]string) {
 	var rows [][]string
+	said := map[string]bool{}
 	for _, e := range engineTable {
 		timed := "by itself"
 		if e.Strategies {
 			timed = "by a strategy"
 		}
 		doc := e.Doc
-		if e.Settings != "" {
+		if e.Settings != "" && !said[e.Settings] { // "as etcd" needs no second copy of etcd's
 			doc += ": " + e.Settings
+			said[e.Settings] = true
 		}
 		rows = append(rows, []string{e.Name, timed, doc})
 	}

@@ -118,6 +118,9 @@ func listTransports() ([]string, [][]string) {
 	for _, k := range transportKinds {
 		rows = append(rows, []string{k.Name, k.Doc})
 	}
+	for _, k := range virtualTransports {
+		rows = append(rows, []string{k.name, k.doc})
+	}
 	return []string{"transport", "what it is"}, rows
 }
 

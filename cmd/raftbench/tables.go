@@ -27,6 +27,14 @@ var transportKinds = []transports.Kind{
 	mem.Kind(),
 }
 
+// datagram is the name of a transport that there is in virtual time alone.
+const datagram = "datagram"
+
+// virtualTransports describes those that only cluster/sim has.
+var virtualTransports = []struct{ name, doc string }{
+	{datagram, "--clock virtual alone: each frame by itself, as over UDP: lost, twice or overtaken, and never sent again"},
+}
+
 // engineTable is the table of all engines: a new one is a folder and a line here.
 var engineTable = []engines.Engine{
 	raftbench.Engine(),
@@ -59,6 +67,15 @@ func transportsOn(clock string) []string {
 		return sim.Transports()
 	}
 	return transportNames()
+}
+
+// allTransports returns the transports that there are on any clock.
+func allTransports() []string {
+	names := transportNames()
+	for _, k := range virtualTransports {
+		names = append(names, k.name)
+	}
+	return names
 }
 
 // openLive makes a live group over a transport, on ports from port on; any free ones if it is 0.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func virtualFlags() []cli.Flag {
 		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: sim.Uniform.String(), Usage: "how they vary: " + strings.Join(sim.Distributions, ", ")},
 		&cli.StringFlag{Category: virtualCategory, Name: "loss", Value: "0%", Usage: "packets lost"},
 		&cli.Float64Flag{Category: virtualCategory, Name: "loss-burst", DefaultText: "each by itself", Usage: "packets lost in a row, in the mean"},
-		&cli.StringFlag{Category: virtualCategory, Name: "duplicate", Value: "0%", Usage: "frames that arrive twice, over datagram"},
+		&cli.StringFlag{Category: virtualCategory, Name: "duplicate", Value: "0%", Usage: "frames that arrive twice, over " + datagram},
 		&cli.StringFlag{Category: virtualCategory, Name: "reorder", Value: "0%", Usage: "frames that are overtaken"},
 		&cli.StringFlag{Category: virtualCategory, Name: "rate-limit", DefaultText: "none", Usage: "of each link, such as 100Mbit"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "disk-write", Usage: "to write one save"},
@@ -59,6 +60,11 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 				return nil, usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
 			}
 		}
+		for _, k := range virtualTransports {
+			if slices.Contains(transportsAsked(c), k.name) {
+				return nil, usage("--transport: %s is for --clock virtual: on the wall clock there are %s", k.name, strings.Join(transportNames(), ", "))
+			}
+		}
 		return nil, nil
 	default:
 		return nil, usage("--clock: %s", nearest.Unknown("clock", clock, []string{clockWall, clockVirtual}))
@@ -69,6 +75,11 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 	v := &virtual{cpu: c.Duration("cpu-per-message")}
 	if v.cpu < 0 {
 		return nil, usage("--cpu-per-message is %v: want 0 or more", v.cpu)
+	}
+	for _, name := range []string{"delay", "jitter", "disk-write", "disk-sync"} {
+		if d := c.Duration(name); d < 0 {
+			return nil, usage("--%s is %v: want 0s or more", name, d)
+		}
 	}
 	v.link.Delay, v.link.Jitter, v.link.LossBurst = c.Duration("delay"), c.Duration("jitter"), c.Float64("loss-burst")
 	v.disk.Write, v.disk.Sync = c.Duration("disk-write"), c.Duration("disk-sync")
@@ -101,6 +112,9 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 			return nil, usage("--rate-limit: %v", err)
 		}
 	}
+	if err := v.idle(c); err != nil {
+		return nil, err
+	}
 	if err := v.link.Check(); err != nil {
 		return nil, usage("%v", err)
 	}
@@ -108,6 +122,36 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 		return nil, usage("%v", err)
 	}
 	return v, nil
+}
+
+// idle refuses what is out of range, and flags that would change nothing: a user who gives one expects that it does.
+func (v *virtual) idle(c *cli.Context) error {
+	l := &v.link
+	switch {
+	case l.Loss == 1:
+		return usage("--loss is %s: want less than 100%%: nothing gets through a link that loses all", c.String("loss"))
+	case !(l.LossBurst >= 0 && l.LossBurst <= maxLossBurst):
+		return usage("--loss-burst is %g: want 1 to %g packets in a row, or 0 for each by itself", l.LossBurst, float64(maxLossBurst))
+	case l.LossBurst > 0 && l.Loss == 0:
+		return usage("--loss-burst is %g, but nothing is lost: give --loss, such as --loss 1%%", l.LossBurst)
+	case l.Distribution != sim.Uniform && l.Jitter == 0:
+		return usage("--jitter-distribution is %v, but delays do not vary: give --jitter, such as --jitter 1ms", l.Distribution)
+	case l.Duplicate > 0 && !slices.Contains(transportsAsked(c), datagram):
+		return usage("--duplicate is %s, but over %s each frame arrives once: add --transport %s", c.String("duplicate"), c.String("transport"), datagram)
+	}
+	return nil
+}
+
+// maxLossBurst is what sim.Link.Check allows.
+const maxLossBurst = 1e6
+
+// transportsAsked returns what --transport names, known or not.
+func transportsAsked(c *cli.Context) []string {
+	var list []string
+	for _, name := range strings.Split(c.String("transport"), ",") {
+		list = append(list, strings.TrimSpace(name))
+	}
+	return list
 }
 
 func categoryOf(f cli.Flag) string {
