@@ -186,7 +186,7 @@ func edit(t *testing.T, path string, b *block) {
 
 // The commands of the README that a test cannot run in seconds are run as plans, or with less of the same.
 var shortened = []struct{ pattern, with string }{
-	{`^(raftbench run matrix\b.*--clock virtual.*)$`, "$1"},
+	{`^(raftbench run matrix\b.*--(?:clock virtual|dry-run)\b.*)$`, "$1"},
 	{`^(raftbench run matrix\b.*)$`, "$1 --dry-run"},
 	{`^(raftbench run lab2b\b.*--clock virtual.*)$`, "$1 --repeat 1"},
 	{`^(raftbench run lab2b\b)(.*)$`, "$1$2 --test BasicAgree --strategy eager --repeat 1"},

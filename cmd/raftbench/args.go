@@ -13,10 +13,11 @@ import (
 )
 
 // flagsFirst moves flags before the positional arguments of the command that they belong to. The cli library stops at
-// the first positional argument and would silently take the flags after it for more of them.
-func flagsFirst(app *cli.App, args []string) []string {
+// the first positional argument and would silently take the flags after it for more of them. It would as silently drop
+// all but the last value of a flag that is given twice, which is refused here.
+func flagsFirst(app *cli.App, args []string) ([]string, error) {
 	if len(args) == 0 || args[len(args)-1] == completionFlag {
-		return args // the library wants that flag last
+		return args, nil // the library wants that flag last
 	}
 	out, rest := args[:1:1], args[1:]
 	commands, flags := app.Commands, app.Flags
@@ -29,22 +30,42 @@ func flagsFirst(app *cli.App, args []string) []string {
 		commands, flags = c.Subcommands, c.Flags
 	}
 	var positional []string
+	given := map[cli.Flag]bool{}
 	for i := 0; i < len(rest); i++ {
 		arg := rest[i]
 		switch {
 		case arg == "--":
-			return append(append(append(out, "--"), positional...), rest[i+1:]...)
+			return append(append(append(out, "--"), positional...), rest[i+1:]...), nil
 		case len(arg) < 2 || arg[0] != '-' || isNumber(arg):
 			positional = append(positional, arg)
 		default:
+			f := flagOf(flags, arg)
+			if f != nil && given[f] {
+				return nil, twice(f)
+			}
+			given[f] = true
 			out = append(out, arg)
-			if takesValue(flags, arg) && i+1 < len(rest) {
+			if takesValue(f, arg) && i+1 < len(rest) {
 				i++
 				out = append(out, rest[i])
 			}
 		}
 	}
-	return append(out, positional...)
+	return append(out, positional...), nil
+}
+
+// twice refuses a flag that is given more than once.
+func twice(f cli.Flag) error {
+	name := f.Names()[0]
+	if isList(f) {
+		return usage("--%s is given twice: separate its values by commas, as in --%s A,B", name, name)
+	}
+	return usage("--%s is given twice: give it once", name)
+}
+
+// isList reports whether a flag takes values separated by commas.
+func isList(f cli.Flag) bool {
+	return categoryOf(f) == "axes" || slices.Contains([]string{"measure", "faults", "bounds"}, f.Names()[0])
 }
 
 func isNumber(arg string) bool {
@@ -61,21 +82,21 @@ func find(commands []*cli.Command, name string) *cli.Command {
 	return nil
 }
 
-// takesValue reports whether the argument after this flag is its value.
-func takesValue(flags []cli.Flag, arg string) bool {
-	name := strings.TrimLeft(arg, "-")
-	if strings.Contains(name, "=") {
-		return false
-	}
+// flagOf returns the flag that an argument names, nil if it is not known.
+func flagOf(flags []cli.Flag, arg string) cli.Flag {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	for _, f := range flags {
-		for _, n := range f.Names() {
-			if n == name {
-				_, isBool := f.(*cli.BoolFlag)
-				return !isBool
-			}
+		if slices.Contains(f.Names(), name) {
+			return f
 		}
 	}
-	return false
+	return nil
+}
+
+// takesValue reports whether the argument after a flag, nil if it is not known, is its value.
+func takesValue(f cli.Flag, arg string) bool {
+	_, isBool := f.(*cli.BoolFlag)
+	return f != nil && !isBool && !strings.Contains(arg, "=")
 }
 
 // helpAsFlag turns "help COMMAND" into "COMMAND --help".

@@ -39,7 +39,7 @@ Examples:
 			&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
 			&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp", Usage: "how messages travel: see raftbench list transports"},
 			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "the leader's period; several make a sweep"},
-			&cli.StringFlag{Category: "axes", Name: "suite", Value: "2B", Usage: "part of the lab: " + strings.Join(lab.Suites, ", ") + " or all"},
+			&cli.StringFlag{Category: "axes", Name: "suite", Value: "2B", Usage: "parts of the lab: " + strings.Join(lab.Suites, ", ") + " or all"},
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
 			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
@@ -61,8 +61,7 @@ Examples:
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "transport": transportNames, "format": formatNames, "test": testNames,
-			"suite": func() []string { return append(slices.Clone(lab.Suites), "all") },
-			"clock": func() []string { return []string{clockWall, clockVirtual} },
+			"suite": suiteNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
 		}),
 	}
 }
@@ -237,15 +236,22 @@ func testsOf(c *cli.Context) ([]lab.Test, error) {
 		}
 		return tests, nil
 	}
-	switch suite := c.String("suite"); {
-	case suite == "all":
-		return lab.Tests, nil
-	case slices.Contains(lab.Suites, suite):
-		return lab.TestsOf(suite), nil
-	default:
-		return nil, usage("--suite: %s", nearest.Unknown("suite", suite, append(slices.Clone(lab.Suites), "all")))
+	var suites []string
+	if err := names(c, "suite", suiteNames(), &suites); err != nil {
+		return nil, err
 	}
+	var tests []lab.Test
+	for _, t := range lab.Tests {
+		if slices.Contains(suites, t.Suite) || slices.Contains(suites, allSuites) {
+			tests = append(tests, t)
+		}
+	}
+	return tests, nil
 }
+
+const allSuites = "all"
+
+func suiteNames() []string { return append(slices.Clone(lab.Suites), allSuites) }
 
 // openLabVirtual makes groups in virtual time on links like loopback: the lab's network adds no delay of its own.
 func openLabVirtual(delay, cpu time.Duration) func(transport string, cfg cluster.Config) (cluster.Cluster, error) {

@@ -55,7 +55,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interruptible(stderr)
 	defer stop()
 	app := newApp(stdout, stderr)
-	err := app.RunContext(ctx, flagsFirst(app, helpAsFlag(args)))
+	args, err := flagsFirst(app, helpAsFlag(args))
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
 	if err == nil && ctx.Err() != nil {
 		err = exitError{exitInterrupted, errors.New("interrupted, but everything was written")}
 	}
