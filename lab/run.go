@@ -34,13 +34,34 @@ type Planned struct {
 	settings Settings
 }
 
+// What a Matrix may have, as that of package bench.
+const (
+	minHeartbeat       = time.Millisecond
+	maxElectionTimeout = 24 * time.Hour
+)
+
+func (m *Matrix) check() error {
+	for _, heartbeat := range m.Heartbeats {
+		switch {
+		case heartbeat < minHeartbeat:
+			return fmt.Errorf("--heartbeat is %v: want 1ms or more", heartbeat)
+		case m.ElectionTimeout <= heartbeat:
+			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better three times as much", m.ElectionTimeout, heartbeat)
+		}
+	}
+	if m.ElectionTimeout > maxElectionTimeout {
+		return fmt.Errorf("--election-timeout is %v: want at most %v", m.ElectionTimeout, maxElectionTimeout)
+	}
+	return nil
+}
+
 // Plan lists all cells. An error is one line about a setting that cannot be.
 func (m *Matrix) Plan() ([]Planned, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
 	var plan []Planned
 	for _, heartbeat := range m.Heartbeats {
-		if heartbeat <= 0 || heartbeat >= m.ElectionTimeout {
-			return nil, fmt.Errorf("a heartbeat of %v with an election timeout of %v: want above 0 and below the timeout", heartbeat, m.ElectionTimeout)
-		}
 		for _, transport := range m.Transports {
 			for _, strategy := range m.Strategies {
 				for _, test := range m.Tests {

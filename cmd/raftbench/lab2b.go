@@ -67,8 +67,8 @@ Examples:
 }
 
 // Tests that run at a time on the wall clock by default. On two cores, with as much other load, 60 at a time took as
-// long, and were as late, as 4.
-const liveJobsPerCore, maxLiveJobs = 16, 256
+// long, and were as late, as 4. Each takes up to a hundred sockets.
+const liveJobsPerCore, maxJobs = 16, 256
 
 func testNames() []string {
 	var names []string
@@ -115,16 +115,17 @@ func runLab2b(c *cli.Context) error {
 		run.Open = openLabVirtual(c.Duration("delay"), c.Duration("cpu-per-message"))
 	}
 	if !c.IsSet("jobs") {
-		run.Jobs = min(liveJobsPerCore*runtime.GOMAXPROCS(0), maxLiveJobs)
+		run.Jobs = min(liveJobsPerCore*runtime.GOMAXPROCS(0), maxJobs)
 		if virtual {
-			run.Jobs = runtime.GOMAXPROCS(0)
+			run.Jobs = min(runtime.GOMAXPROCS(0), maxJobs)
 		}
 	}
-	if run.Repeat < 1 || run.Jobs < 1 {
-		return usage("--repeat and --jobs are %d and %d: want 1 or more", run.Repeat, run.Jobs)
-	}
-
-	if run.Repeat > bench.MaxTrials || len(plan)*run.Repeat > bench.MaxTrials {
+	switch {
+	case run.Repeat < 1 || run.Repeat > bench.MaxTrials:
+		return usage("--repeat is %d: want 1 to %d", run.Repeat, bench.MaxTrials)
+	case run.Jobs < 1 || run.Jobs > maxJobs:
+		return usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
+	case len(plan)*run.Repeat > bench.MaxTrials:
 		return usage("%d tests with %d repeats each: want at most %d trials in one run", len(plan), run.Repeat, bench.MaxTrials)
 	}
 	estimate := run.Estimate()
@@ -208,8 +209,8 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 		switch {
 		case c.IsSet(name) && !virtual:
 			return nil, usage("--%s is for --clock virtual: on the wall clock the network is what it is", name)
-		case c.Duration(name) < 0:
-			return nil, usage("--%s is %v: want 0 or more", name, c.Duration(name))
+		case c.Duration(name) < 0 || c.Duration(name) > bench.MaxDuration:
+			return nil, usage("--%s is %v: want 0 to %v", name, c.Duration(name), bench.MaxDuration)
 		}
 	}
 	m.ElectionTimeout = c.Duration("election-timeout")
