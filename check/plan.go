@@ -32,10 +32,12 @@ type Plan struct {
 	// BrokenForGood are replicas that do not come back at the end: a minority.
 	BrokenForGood []raft.ID
 	Breakage      FaultKind // how
+	scheduled     int       // faults that the seed drew, whichever of them Keep kept
 }
 
 // Fault is something that goes wrong for a while.
 type Fault struct {
+	Number  int           // its place in the seed's schedule, from 1 on: what Keep calls it
 	At, For time.Duration // since the start
 	Kind    FaultKind
 	Who     []raft.ID // whom it concerns; 0 stands for whoever leads then
@@ -360,24 +362,66 @@ func (d drawer) faults(p *Plan) {
 		p.Faults = append(p.Faults, f)
 	}
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	for i := range p.Faults {
+		p.Faults[i].Number = i + 1
+	}
+	p.scheduled = len(p.Faults)
 }
 
-// String describes the plan in a few lines.
+// String describes the plan in some lines of 120 columns at the most, its faults with the numbers that Keep knows them by.
 func (p *Plan) String() string {
 	var b strings.Builder
 	g := &p.Group
-	fmt.Fprintf(&b, "%d replicas, %s, heartbeat %v, election timeout %v, pre-vote %t, check-quorum %t, no-op %t\n", g.Replicas,
-		strategies.String(g.Strategy), g.Heartbeat, g.ElectionTimeout, g.PreVote, g.CheckQuorum, g.NoOp)
-	fmt.Fprintf(&b, "%s links of %v ± %v, disks that write in %v and sync in %v, %v of CPU a message, retain %d, in flight %d, append %d bytes\n",
-		p.Transport, p.Link.Delay, p.Link.Jitter, p.Disk.Write, p.Disk.Sync, p.CPU, g.Retain, g.MaxInFlight, g.MaxAppendBytes)
-	fmt.Fprintf(&b, "%d clients for %v, %d of %d logs not empty at the start", p.Clients, p.Length.Round(time.Microsecond), filled(g.Boot), g.Replicas)
-	if len(p.BrokenForGood) > 0 {
-		fmt.Fprintf(&b, ", %v of %v for good at the end", p.Breakage, p.BrokenForGood)
+	fmt.Fprintf(&b, "%s, %s\n", several(g.Replicas, "replica"), strategies.String(g.Strategy))
+	fmt.Fprintf(&b, "heartbeat %v, election timeout %v, pre-vote %s, check-quorum %s, no-op %s\n",
+		short(g.Heartbeat), short(g.ElectionTimeout), onOff(g.PreVote), onOff(g.CheckQuorum), onOff(g.NoOp))
+	fmt.Fprintf(&b, "%s links of %v", p.Transport, p.Link.Delay)
+	if p.Link.Jitter > 0 {
+		fmt.Fprintf(&b, " ± %v (%v)", p.Link.Jitter, p.Link.Distribution)
 	}
+	if p.Disk.Write > 0 || p.Disk.Sync > 0 {
+		fmt.Fprintf(&b, ", disks that write in %v and sync in %v", p.Disk.Write, p.Disk.Sync)
+	} else {
+		b.WriteString(", disks that take no time")
+	}
+	if p.CPU > 0 {
+		fmt.Fprintf(&b, ", %v of CPU a message", p.CPU)
+	}
+	retain, inFlight, appendBytes := "all", "as many as by default", "of the default size"
+	if g.Retain > 0 {
+		retain = fmt.Sprint(g.Retain)
+	}
+	if g.MaxInFlight > 0 {
+		inFlight = fmt.Sprint(g.MaxInFlight)
+	}
+	if g.MaxAppendBytes > 0 {
+		appendBytes = fmt.Sprintf("of at most %d bytes", g.MaxAppendBytes)
+	}
+	fmt.Fprintf(&b, "\nentries retained: %s; AppendEntries in flight: %s, %s\n", retain, inFlight, appendBytes)
+	fmt.Fprintf(&b, "%s for %v, %d of %s not empty at the start", several(p.Clients, "client"), short(p.Length), filled(g.Boot), several(g.Replicas, "log"))
 	for _, f := range p.Faults {
-		fmt.Fprintf(&b, "\n  %v", f)
+		fmt.Fprintf(&b, "\n%4d %v", f.Number, f)
+	}
+	if len(p.BrokenForGood) > 0 {
+		fmt.Fprintf(&b, "\n%4d at the end, for good: %v of %v", p.scheduled+1, p.Breakage, strings.Trim(fmt.Sprint(p.BrokenForGood), "[]"))
 	}
 	return b.String()
+}
+
+func short(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func filled(boot map[raft.ID]cluster.Boot) (n int) {

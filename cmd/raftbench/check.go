@@ -23,9 +23,9 @@ func checkCommand() *cli.Command {
 		Name:  "check",
 		Usage: "look for broken rules under random faults, in virtual time",
 		Description: `Each seed decides on a group, a strategy, a network, disks, clocks, clients and a schedule of faults. The group
-runs in virtual time, and after every event all of Raft's invariants are looked at; at the end it must serve again, and
-what clients were told must be linearizable. A seed that breaks a rule is told with the command that repeats it, and
-with a schedule that is as short as could be found.
+runs in virtual time, and after every event all of Raft's invariants are looked at; at the end it must serve again,
+and what clients were told must be linearizable. A seed that breaks a rule is told with the command that repeats it,
+and with a schedule that is as short as could be found.
 
 Examples:
   raftbench check                          two thousand seeds
@@ -34,7 +34,7 @@ Examples:
   raftbench check --seed 4711              one seed, with what it decides
   raftbench check --exhaustive             all interleavings of a small group
   raftbench check --exhaustive --bounds terms=2,proposals=1,crashes=1    the largest bound that ends in minutes
-  raftbench check --calibrate              what arithmetic knows, against what is measured; takes two and a half minutes`,
+  raftbench check --calibrate              what arithmetic knows, against what is measured: two and a half minutes`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "seeds", DefaultText: "2000, or 1 with --seed", Usage: "how many seeds, such as 2000 or 20k"},
 			&cli.Uint64Flag{Name: "seed", DefaultText: "1", Usage: "the first seed"},
@@ -53,6 +53,9 @@ Examples:
 
 func runCheck(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
+		return err
+	}
+	if err := exclusive(c); err != nil {
 		return err
 	}
 	limits := check.Limits{Replicas: c.Int("nodes"), Strategy: c.String("strategy")}
@@ -97,6 +100,31 @@ func runCheck(c *cli.Context) error {
 		return usage("--faults is for one seed: give --seed without --seeds")
 	}
 	return checkSeeds(c, &check.Hunt{First: first, Seeds: uint64(seeds), Jobs: c.Int("jobs"), Limits: limits})
+}
+
+// exclusive refuses flags that have no part in what is asked for, which would otherwise seem to.
+func exclusive(c *cli.Context) error {
+	mode, takes := "random faults", []string{"seeds", "seed", "duration", "jobs", "nodes", "strategy", "faults"}
+	switch {
+	case c.Bool("exhaustive") && c.Bool("calibrate"):
+		return usage("--exhaustive and --calibrate exclude each other: give one of them")
+	case c.Bool("exhaustive"):
+		mode, takes = "--exhaustive", []string{"bounds", "duration", "jobs"}
+	case c.Bool("calibrate"):
+		mode, takes = "--calibrate", nil
+	}
+	for _, name := range []string{"seeds", "seed", "duration", "jobs", "nodes", "strategy", "faults", "bounds"} {
+		switch {
+		case !c.IsSet(name) || slices.Contains(takes, name):
+		case name == "bounds" && mode != "--calibrate":
+			return usage("--bounds is for --exhaustive: add it, or leave out --bounds")
+		case takes == nil:
+			return usage("--%s has no part in %s: leave out one of them; it takes no other flag", name, mode)
+		default:
+			return usage("--%s has no part in %s: leave out one of them; it takes --%s", name, mode, strings.Join(takes, ", --"))
+		}
+	}
+	return nil
 }
 
 // checkSeeds plays many seeds.
