@@ -321,10 +321,11 @@ func (g *group) noLeader() {
 // sameTerm returns the term that all connected replicas are in.
 func (g *group) sameTerm() uint64 {
 	var term uint64
+	first := true // of those that are connected: a term may be 0
 	for _, id := range g.all() {
 		if s := g.c.Status(id); g.connected[id-1] {
-			if term == 0 {
-				term = s.Term
+			if first {
+				term, first = s.Term, false
 			} else if s.Term != term {
 				g.fail("replicas are in different terms, %d and %d", term, s.Term)
 			}

@@ -111,6 +111,36 @@ func TestLateMachineIsInconclusive(t *testing.T) {
 	}
 }
 
+// A replica that has never heard of the leader is in term 0, and so in another than the others, also if it is looked at first.
+func TestReplicaInTermZeroIsNoticed(t *testing.T) {
+	test, _ := FindTest("InitialElection")
+	for seed := range uint64(5) {
+		s := settings(t, "eager", seed)
+		s.Open = func(cfg cluster.Config, m *Meter) (cluster.Cluster, error) {
+			inner, err := onLoopback(cfg, m)
+			return &deafCluster{inner}, err
+		}
+		if r := Play(t.Context(), test, s); r.Status != results.Invalid || !strings.Contains(r.Reason, "replicas are in different terms") {
+			t.Errorf("seed %d: %s: %s, want it to fail", seed, r.Status, r.Reason)
+		}
+	}
+}
+
+// deafCluster says of the first replica that does not lead that it is in term 0.
+type deafCluster struct{ cluster.Cluster }
+
+func (c *deafCluster) Status(id raft.ID) cluster.Status {
+	s := c.Cluster.Status(id)
+	deaf := raft.ID(1)
+	if c.Cluster.Status(deaf).Role == raft.Leader {
+		deaf = 2
+	}
+	if id == deaf {
+		s.Term = 0
+	}
+	return s
+}
+
 // What no lateness can excuse fails however late the machine was: each test's own checks, with a group that lies.
 func TestUnsafeIsNeverInconclusive(t *testing.T) {
 	once := func(lie func()) func(bool) {
