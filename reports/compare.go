@@ -123,6 +123,9 @@ func byChance(n int) float64 {
 	return 2 / orders
 }
 
+// choiceNames are those of the five choices that a strategy consists of, the backup first.
+var choiceNames = []string{"backup", "send", "commit", "announce", "apply"}
+
 // choicePairs returns, for each of the five choices, the cells that differ in it and in nothing else, each compared with
 // the first of its kind.
 func (s *Summary) choicePairs(cells []*Cell) []pair {
@@ -132,7 +135,7 @@ func (s *Summary) choicePairs(cells []*Cell) []pair {
 			names[name] = true
 		}
 	}
-	order := []string{"backup", "send", "commit", "announce", "apply"}
+	order := slices.Clone(choiceNames)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !slices.Contains(order, name) {
 			order = append(order, name)

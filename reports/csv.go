@@ -71,7 +71,7 @@ func fields() []field {
 		{"engine", func(c *Cell) any { return c.Engine }},
 		{"strategy", func(c *Cell) any { return c.Strategy }},
 	}
-	for _, choice := range []string{"backup", "send", "commit", "announce", "apply"} {
+	for _, choice := range choiceNames {
 		fs = append(fs, field{choice, func(c *Cell) any { return c.Choices[choice] }})
 	}
 	fs = append(fs,

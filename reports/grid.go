@@ -12,6 +12,7 @@ import (
 const (
 	notMeasured = "n/a"
 	tooFew      = "few"
+	noSamples   = "none"
 )
 
 // grid is a table before it is drawn.
@@ -24,16 +25,48 @@ type grid struct {
 // column is a column of figures.
 type column struct {
 	head  string
-	value func(*Cell) (float64, bool) // false: not measured
-	few   func(*Cell) bool            // measured, but with too few samples
+	value func(*Cell) (float64, bool) // false: there is no figure
+	why   func(*Cell) string          // what stands there then, if not none: tooFew, noSamples or ""; nil for ""
 	show  func(float64) string        // unless it is a duration
 	unit  string                      // durations: columns with the same unit key are shown in the same unit
 	none  string                      // what stands where there is no figure, if not notMeasured
 }
 
 func latencyColumn(head string, q float64) column {
-	return column{head: head, unit: "latency", value: func(c *Cell) (float64, bool) { return c.quantile(q) }, few: func(c *Cell) bool { return c.tooFew(q) }}
+	return quantileColumn(head, "latency", func(c *Cell) *results.Histogram { return c.Latency }, q)
 }
+
+// quantileColumn shows a percentile of one of a cell's histograms, or why there is none.
+func quantileColumn(head, unit string, of func(*Cell) *results.Histogram, q float64) column {
+	return column{head: head, unit: unit,
+		value: func(c *Cell) (float64, bool) { return quantileOf(of(c), q) },
+		why: func(c *Cell) string {
+			h := of(c)
+			if h == nil {
+				return ""
+			}
+			if _, ok := quantileOf(h, q); h.Count() > 0 && !ok {
+				return tooFew
+			}
+			return noSamples
+		}}
+}
+
+// spreadColumns are the spread of a scenario's main figure and, where it is much larger, that of commits/s.
+func (s *Summary) spreadColumns() []column {
+	main := func(c *Cell) (float64, bool) { return mainMetric(s.of(c.Scenario)).over(c).Spread() }
+	show := func(v float64) string { return "±" + percent(v) }
+	return []column{
+		{head: "spread", value: main, show: show},
+		{head: spreadOfCommits, none: " ", show: show, value: func(c *Cell) (float64, bool) {
+			p50, ok := main(c)
+			v, _ := c.Throughput.Spread()
+			return v, ok && c.RatePerSec == 0 && mainMetric(s.of(c.Scenario)).name == p50Metric.name && v > 2*p50 && v > 0.05
+		}},
+	}
+}
+
+const spreadOfCommits = "spread commits/s"
 
 // mainColumns are the columns of the main table.
 func (s *Summary) mainColumns() []column {
@@ -57,11 +90,8 @@ func (s *Summary) mainColumns() []column {
 			return float64(c.CatchUp.ProbeRounds), true
 		}, show: number},
 		{head: "no leader", value: leaderlessMetric.value, unit: "failover"},
-		{head: "spread", value: func(c *Cell) (float64, bool) {
-			return mainMetric(s.of(c.Scenario)).over(c).Spread()
-		}, show: func(v float64) string { return "±" + percent(v) }},
 	}
-	columns = append(columns, s.floorColumns()...)
+	columns = append(append(columns, s.spreadColumns()...), s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
 		columns = append(columns, column{head: "trials", none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
 			show: func(v float64) string { return fmt.Sprintf("%.0f of %d", v, s.Run.Header.Repeat) }})
@@ -79,7 +109,7 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	for _, col := range columns {
 		if slices.ContainsFunc(cells, func(c *Cell) bool {
 			_, ok := col.value(c)
-			return c.Status == results.OK && (ok || col.few != nil && col.few(c))
+			return c.Status == results.OK && (ok || col.why != nil && col.why(c) != "")
 		}) {
 			used = append(used, col)
 		}
@@ -122,8 +152,8 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 				row = append(row, unitFor(largest[col.unit]).show(v))
 			case ok:
 				row = append(row, col.show(v))
-			case col.few != nil && col.few(c):
-				row = append(row, tooFew)
+			case col.why != nil && col.why(c) != "":
+				row = append(row, col.why(c))
 			default:
 				row = append(row, cmp.Or(col.none, notMeasured))
 			}
@@ -135,9 +165,6 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 
 // legend explains what the main table's words mean, as far as they occur in it.
 func (s *Summary) legend(g grid) []string {
-	has := func(word string) bool {
-		return slices.ContainsFunc(g.rows, func(row []string) bool { return slices.Contains(row, word) })
-	}
 	var lines []string
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Latency != nil }) {
 		loop := ""
@@ -159,8 +186,11 @@ func (s *Summary) legend(g grid) []string {
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
+	if slices.Contains(g.head, spreadOfCommits) {
+		lines = append(lines, spreadOfCommits+": that of commits/s, where it is over 5% and more than twice that of p50")
+	}
 	if slices.Contains(g.head, "RPCs/commit") {
-		lines = append(lines, "RPCs: AppendEntries requests, heartbeats among them, replies not counted; bytes: of all frames, both ways, between all replicas")
+		lines = append(lines, "RPCs: AppendEntries requests, heartbeats among them, replies not counted; bytes: of all frames, both ways, between all replicas"+s.traffic())
 	}
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
@@ -168,13 +198,43 @@ func (s *Summary) legend(g grid) []string {
 	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasSuffix(h, floorMark) }) {
 		lines = append(lines, floorLegend(g))
 	}
+	return append(lines, s.wordsOf(g)...)
+}
+
+// wordsOf explains the words that stand in a table in the place of figures.
+func (s *Summary) wordsOf(g grid) []string {
+	has := func(word string) bool {
+		return slices.ContainsFunc(g.rows, func(row []string) bool { return slices.Contains(row, word) })
+	}
+	var lines []string
 	if has(notMeasured) {
-		lines = append(lines, notMeasured+": not measured by that scenario")
+		text := notMeasured + ": not measured by that scenario"
+		if s.Count(results.NotApplicable) > 0 {
+			text += ", or the engine cannot do what it asks for: see Not reported"
+		}
+		lines = append(lines, text)
 	}
 	if has(tooFew) {
 		lines = append(lines, tooFew+": fewer samples than the percentile needs (p99: 100, p99.9: 1,000)")
 	}
+	if has(noSamples) {
+		lines = append(lines, noSamples+": no proposal was due and answered in that time")
+	}
 	return lines
+}
+
+// traffic says whose messages are counted beside those of the commits that they are divided by.
+func (s *Summary) traffic() string {
+	var with []string
+	for _, scenario := range s.scenarios() {
+		if mainMetric(s.of(scenario)).name == catchUpMetric.name {
+			with = append(with, clean(scenario))
+		}
+	}
+	if len(with) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; in %s the catch-up's are among them, divided by the foreground's commits", listed(with))
 }
 
 // trials says of how many trials the cells' figures are: fewer than planned if the run was interrupted, or some failed.

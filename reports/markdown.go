@@ -142,6 +142,7 @@ func (m *markdown) intro() {
 	}
 	m.para(fmt.Sprintf("%s: %s with %s each, %s.", strings.Join(parts, " "), count(uint64(len(cells)), "cell"),
 		count(uint64(max(h.Repeat, 0)), "trial"), clock))
+	m.words(cells)
 	settings := grid{head: []string{"setting", "value"}, right: []bool{false, false}}
 	fixed := m.s.fixed()
 	if fixed[0] != "" {
@@ -157,7 +158,61 @@ func (m *markdown) intro() {
 		settings.rows = append(settings.rows, []string{"baseline", h.Baseline})
 	}
 	m.table(settings)
+	if len(h.Settings) > 0 {
+		m.para("Settings that hold for all cells are flags of raftbench run " + h.Job + ", whose --help explains them.")
+	}
 	m.heading("## Findings")
+}
+
+// words says what the run's scenarios are, and which choices its strategies stand for, as far as the run file tells.
+func (m *markdown) words(cells []*Cell) {
+	docs := m.s.Run.Header.Docs
+	lines := func(kind string, names []string) (list []string) {
+		for _, name := range names {
+			if doc := docs[kind+" "+name]; doc != "" {
+				list = append(list, name+": "+strings.ToLower(doc[:1])+strings.TrimSuffix(doc[1:], "."))
+			}
+		}
+		return list
+	}
+	m.list(lines("scenario", m.s.scenarios()))
+	g := grid{head: append([]string{"strategy"}, choiceNames...), right: make([]bool, 1+len(choiceNames))}
+	var backups, gates []string
+	for _, of := range grouped(cells, func(c *Cell) string { return c.Strategy }) {
+		c := of[0]
+		if len(c.Choices) == 0 {
+			continue
+		}
+		row := []string{c.Strategy}
+		for _, name := range choiceNames {
+			choice := c.Choices[name]
+			row = append(row, choice)
+			kind, _, _ := strings.Cut(choice, "(")
+			if name == choiceNames[0] {
+				backups = append(backups, kind)
+			} else {
+				gates = append(gates, kind)
+			}
+		}
+		g.rows = append(g.rows, row)
+	}
+	if len(g.rows) == 0 {
+		return
+	}
+	m.para("A strategy is five choices: the backup, by which a leader finds the place where a follower's log agrees with its own, " +
+		"and four gates, at which a proposal waits: until it is sent, until it is committed, until followers are told of the commit, and until it is applied.")
+	m.table(g)
+	m.list(append(lines("backup", distinct(backups)), lines("gate", distinct(gates))...))
+}
+
+// distinct returns each name once, in order of first appearance.
+func distinct(names []string) (once []string) {
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }
 
 func listed(names []string) string {
@@ -235,10 +290,7 @@ func (m *markdown) againstBaseline(cells []*Cell, axes []axis) grid {
 		columns = append(columns, col, column{head: "ratio", show: times,
 			value: func(c *Cell) (float64, bool) { return metric.ratio(m.s.baseline(c), c) }})
 	}
-	main := mainMetric(cells)
-	columns = append(columns, column{head: "spread", value: func(c *Cell) (float64, bool) { return main.over(c).Spread() },
-		show: func(v float64) string { return "±" + percent(v) }})
-	return m.s.gridOf(cells, axes, columns)
+	return m.s.gridOf(cells, axes, append(columns, m.s.spreadColumns()...))
 }
 
 // pairGrid is a row for each pair: what differs, where, and what it does to each metric.
@@ -402,7 +454,7 @@ func (m *markdown) catchUps(cells []*Cell, axes []axis) {
 		return column{head: head, show: number, value: func(c *Cell) (float64, bool) { return float64(of(c.CatchUp)), true }}
 	}
 	m.heading("### Catch-up")
-	m.para("From the moment the follower's links were healed, of the trial with the median total. " +
+	m.para("From the moment the follower's links were healed, of the trial with the median total" + m.lowerMiddle() + ". " +
 		"detect: until the first AppendEntries to it; probe: until the leader knew where the logs agree; transfer: until the last missing entry was acknowledged; " +
 		"learn: until its commitIndex reached that entry; apply: until it had applied it.")
 	m.table(m.s.gridOf(with, axes, []column{
@@ -426,20 +478,22 @@ func (m *markdown) catchUps(cells []*Cell, axes []axis) {
 		return
 	}
 	m.heading("### Foreground latency around the catch-up")
-	foreground := func(head string, of func(*Cell) *results.Histogram, q float64) column {
-		return column{head: head, unit: "foreground",
-			value: func(c *Cell) (float64, bool) { return quantileOf(of(c), q) },
-			few: func(c *Cell) bool {
-				_, ok := quantileOf(of(c), q)
-				return !ok && of(c) != nil && of(c).Count() > 0
-			}}
-	}
 	before := func(c *Cell) *results.Histogram { return c.Before }
 	during := func(c *Cell) *results.Histogram { return c.During }
-	m.table(m.s.gridOf(loaded, axes, []column{
-		foreground("p50 before", before, 0.5), foreground("p50 during", during, 0.5),
-		foreground("p99 before", before, 0.99), foreground("p99 during", during, 0.99),
-	}))
+	g := m.s.gridOf(loaded, axes, []column{
+		quantileColumn("p50 before", "foreground", before, 0.5), quantileColumn("p50 during", "foreground", during, 0.5),
+		quantileColumn("p99 before", "foreground", before, 0.99), quantileColumn("p99 during", "foreground", during, 0.99),
+	})
+	m.table(g)
+	m.list(m.s.wordsOf(g))
+}
+
+// lowerMiddle says which trial is the one in the middle of an even number of them.
+func (m *markdown) lowerMiddle() string {
+	if slices.ContainsFunc(m.s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials%2 == 0 }) {
+		return " (of an even number, the lower of the two in the middle)"
+	}
+	return ""
 }
 
 // failovers shows what the crash of the leader cost.
@@ -457,7 +511,7 @@ func (m *markdown) failovers(cells []*Cell, axes []axis) {
 		return column{head: head, unit: "failover", value: func(c *Cell) (float64, bool) { return of(c.Failover), true }}
 	}
 	m.heading("### Failover")
-	m.para("From the crash of the leader, of the trial with the median time without one. no leader = detect + elect.")
+	m.para("From the crash of the leader, of the trial with the median time without one" + m.lowerMiddle() + ". no leader = detect + elect.")
 	m.table(m.s.gridOf(with, axes, []column{
 		span("no leader", func(f *results.Failover) float64 { return float64(f.Leaderless) }),
 		span("detect", func(f *results.Failover) float64 { return float64(f.Detect) }),
@@ -483,7 +537,7 @@ func (m *markdown) costs(cells []*Cell, axes []axis) {
 		columns = append(columns, column{head: cost.head, unit: cost.unit, value: cost.value, show: number})
 	}
 	m.heading("### Costs")
-	m.para("Of the measured span, all replicas and all trials together. CPU and allocations are of the whole process, the load included. dropped, rejections and elections are totals.")
+	m.para("Of the measured span, all replicas and all trials together" + m.s.traffic() + ". CPU and allocations are of the whole process, the load included. dropped, rejections and elections are totals.")
 	m.table(m.s.gridOf(with, axes, columns))
 }
 

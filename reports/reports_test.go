@@ -136,6 +136,11 @@ var madeUp = sync.OnceValue(func() *results.Run {
 		Args:     []string{"raftbench", "run", "matrix"},
 		Again:    "raftbench run matrix --strategy linear-loop,linear-signal,fast-loop,fast-signal,fast-signal-commit,eager --transport tcp,quic --scenario steady,lag,diverge --nodes 3 --seed 7",
 		Settings: map[string]string{"heartbeat": "100ms", "election-timeout": "1s", "warmup": "200ms", "duration": "500ms"},
+		Docs: map[string]string{
+			"scenario steady": "nothing fails: clients propose, and every commit is timed", "scenario lag": "a follower is cut off and healed",
+			"scenario diverge": "a follower's log conflicts with the leader's", "backup linear": "One index back per rejection.",
+			"backup fast": "The follower names the term.", "gate now": "Opens at once.", "gate ride": "Opens with the next message.",
+		},
 		Versions: map[string]string{"raftbench": "v0.1.0", "go": "go1.26.8", "github.com/quic-go/quic-go": "v0.65.0"},
 		Machine:  map[string]string{"cpu": "Made-Up CPU", "cores": "2", "GOMAXPROCS": "2", "os": "linux", "kernel": "6.18", "tcp congestion control": "cubic"},
 		Floors:   map[string]int64{"tcp": 23_300, "quic": 37_800},

@@ -314,16 +314,7 @@ func samplesFor(q float64) uint64 { return uint64(math.Round(1 / (1 - q))) }
 
 // quantile returns a percentile of the merged latency in ns; false if it was not measured or has too few samples.
 func (c *Cell) quantile(q float64) (float64, bool) {
-	if c.Latency == nil || c.Latency.Count() == 0 || q > 0.5 && c.Latency.Count() < samplesFor(q) {
-		return 0, false
-	}
-	return float64(c.Latency.Quantile(q)), true
-}
-
-// tooFew says that a percentile was measured, but with too few samples to be shown.
-func (c *Cell) tooFew(q float64) bool {
-	_, ok := c.quantile(q)
-	return !ok && c.Latency != nil && c.Latency.Count() > 0
+	return quantileOf(c.Latency, q)
 }
 
 // warnOfCell adds what trials warned of, what does not add up within tolerance, and a first trial unlike the others.

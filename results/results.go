@@ -15,17 +15,18 @@ type Header struct {
 	Job      string            `json:"job"` // "matrix", later "lab2b", ...
 	Tag      string            `json:"tag"`
 	Started  time.Time         `json:"started"`
-	Args     []string          `json:"args"`          // the command line that asked for it
-	Again    string            `json:"again"`         // a command line that names every setting
-	Seed     uint64            `json:"seed"`          //
-	Clock    string            `json:"clock"`         // "wall" or "virtual"
-	Repeat   int               `json:"repeat"`        // trials per cell
-	Baseline string            `json:"baseline"`      // the strategy that ratios refer to
-	Settings map[string]string `json:"settings"`      // what holds for every cell: heartbeat, election timeout, warm-up, ...
-	Versions map[string]string `json:"versions"`      // raftbench, go, and each library that is in the measured path
-	Machine  map[string]string `json:"machine"`       // cpu, cores, GOMAXPROCS, os, kernel, tcp congestion control, ...
-	Cells    []Cell            `json:"cells"`         //
-	Floors   map[string]int64  `json:"floors_p50_ns"` // per transport: bare fan-out round trip of the same frames, if measured
+	Args     []string          `json:"args"`           // the command line that asked for it
+	Again    string            `json:"again"`          // a command line that names every setting
+	Seed     uint64            `json:"seed"`           //
+	Clock    string            `json:"clock"`          // "wall" or "virtual"
+	Repeat   int               `json:"repeat"`         // trials per cell
+	Baseline string            `json:"baseline"`       // the strategy that ratios refer to
+	Settings map[string]string `json:"settings"`       // what holds for every cell: heartbeat, election timeout, warm-up, ...
+	Docs     map[string]string `json:"docs,omitempty"` // a sentence for each of "scenario steady", "backup fast", "gate ride" in the run
+	Versions map[string]string `json:"versions"`       // raftbench, go, and each library that is in the measured path
+	Machine  map[string]string `json:"machine"`        // cpu, cores, GOMAXPROCS, os, kernel, tcp congestion control, ...
+	Cells    []Cell            `json:"cells"`          //
+	Floors   map[string]int64  `json:"floors_p50_ns"`  // per transport: bare fan-out round trip of the same frames, if measured
 }
 
 // Cell is one combination of the matrix's axes.
