@@ -68,6 +68,7 @@ func (cl *client) attempt(op *Operation) {
 	r.open++
 	answered := false
 	p := &cluster.Proposal{Data: slices.Clone(cl.data), Due: r.c.Now()}
+	r.attempts = append(r.attempts, p)
 	p.Done = func(p *cluster.Proposal) {
 		if answered {
 			r.v.fail(Accounting, r.v.replica(p.Replica), "a proposal was answered twice, again as %v", p.Outcome)
@@ -143,4 +144,22 @@ func (cl *client) done(op *Operation, p *cluster.Proposal) {
 			cl.giveUp(op)
 		}
 	}
+}
+
+// accounts compares what clients were told of each attempt with what was committed, once the group serves again and is
+// still.
+func (r *run) accounts() error {
+	for _, p := range r.attempts {
+		if p.Index == 0 || p.Index > r.v.Committed() {
+			continue
+		}
+		committed := r.v.committed[p.Index-1].term == p.Term
+		switch {
+		case p.Outcome == cluster.Failed && committed:
+			return r.fail(Accounting, "a client was told by %d that its proposal has failed, which is entry %d of term %d and committed", p.Replica, p.Index, p.Term)
+		case p.Outcome == cluster.Pending && r.c.Status(p.Replica).Applied >= p.Index:
+			return r.fail(Accounting, "a client was not answered by %d, which has applied entry %d, where it put its proposal", p.Replica, p.Index)
+		}
+	}
+	return nil
 }

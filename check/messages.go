@@ -66,6 +66,9 @@ func (v *Invariants) handled(w *watched, now raft.Time) {
 	if m.Term > s.Term && !poll {
 		v.fail(Live, w, "a %v of term %d leaves it in term %d", m.Type, m.Term, s.Term)
 	}
+	if m.Type == raft.RequestVote && m.PreVote && s.Term != was.Term {
+		v.fail(Live, w, "a poll of %d moves it from term %d to %d, and polls begin no term", m.From, was.Term, s.Term)
+	}
 	if m.Type == raft.RequestVote && in.live && s.Term != was.Term {
 		v.fail(Live, w, "a RequestVote of %d moves it from term %d to %d, though it hears a live leader", m.From, was.Term, s.Term)
 	}
@@ -278,6 +281,11 @@ func (v *Invariants) sendsEntries(w *watched, m *raft.Message) {
 			v.fail(LogMatching, w, "it sends entry %d of term %d, which its log does not hold", e.Index, e.Term)
 			return
 		}
+	}
+	if limit := int(v.maxAppendBytes()); m.Entries.Count > 1 && len(m.Entries.Bytes) > limit {
+		v.fail(Bounded, w, "it sends %d entries of %d bytes, want at most %d bytes", m.Entries.Count, len(m.Entries.Bytes), limit)
+	} else if m.Entries.Count > 0 && m.Entries.Count < w.node.Log().Slice(m.Entries.First, last, limit).Count {
+		v.fail(Cost, w, "it sends %d entries from %d on, more would go along", m.Entries.Count, m.Entries.First)
 	}
 	if m.Commit > v.Committed() {
 		v.fail(CommitImmutable, w, "it announces commitIndex %d, but only %d entries are committed", m.Commit, len(v.committed))

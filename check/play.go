@@ -19,6 +19,7 @@ type Outcome struct {
 	Violation  *Violation // nil if every rule held
 	Unknown    string     // why a rule could not be decided; empty if all were
 	Fired      map[FaultKind]int
+	Effects    sim.Effects // what the faults did
 	Events     uint64
 	Operations int      // answered
 	Log        []string // the last things that happened, if they were asked for
@@ -66,14 +67,15 @@ type run struct {
 	random *rand.Rand
 	out    *Outcome
 
-	active  []*Fault
-	down    map[raft.ID]bool // by a fault
-	paused  map[raft.ID]bool
-	cut     map[[2]raft.ID]bool
-	clients []*client
-	stopped bool // clients make no new operations
-	open    int  // attempts that have not been answered
-	retries int
+	active   []*Fault
+	down     map[raft.ID]bool // by a fault
+	paused   map[raft.ID]bool
+	cut      map[[2]raft.ID]bool
+	clients  []*client
+	stopped  bool // clients make no new operations
+	open     int  // attempts that have not been answered
+	attempts []*cluster.Proposal
+	retries  int
 
 	machine machine
 	history []*Operation
@@ -86,6 +88,7 @@ type run struct {
 func (r *run) finish() *Outcome {
 	r.out.Events = r.c.Events()
 	r.out.Fired[RetryFault] = r.retries
+	r.out.Effects = r.c.Effects()
 	for _, op := range r.history {
 		if op.Answered {
 			r.out.Operations++
@@ -149,6 +152,9 @@ func (r *run) play(ctx context.Context) error {
 		return err
 	}
 	if err := r.v.Audit(); err != nil {
+		return err
+	}
+	if err := r.accounts(); err != nil {
 		return err
 	}
 	if err := r.c.Close(); err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/raftbench/raftbench/cluster/sim"
 )
 
 // Hunt plays many plans, each drawn from a seed of its own.
@@ -25,6 +27,7 @@ type Tally struct {
 	Seeds, Events uint64
 	Operations    uint64 // of clients, answered
 	Fired         map[FaultKind]int
+	Effects       sim.Effects // what the faults did
 	Took          time.Duration
 	Unknown       []string // what could not be decided, one line each
 	Failed        *Failure // nil if no rule was broken
@@ -42,11 +45,30 @@ const enoughSeeds = 200
 // NeverFired returns the kinds of faults that should have fired by now and have not.
 func (t *Tally) NeverFired() (kinds []FaultKind) {
 	for _, k := range FaultKinds() {
-		if t.Fired[k] == 0 && t.Seeds >= enoughSeeds {
+		if (t.Fired[k] == 0 || t.idle(k)) && t.Seeds >= enoughSeeds {
 			kinds = append(kinds, k)
 		}
 	}
 	return kinds
+}
+
+// idle reports whether faults of a kind have come and done nothing, as far as that is counted.
+func (t *Tally) idle(k FaultKind) bool {
+	switch e := &t.Effects; k {
+	case SplitFault, PartialFault, OneWayFault, BridgeFault:
+		return e.Cut == 0
+	case LossFault:
+		return e.Lost == 0
+	case DuplicateFault:
+		return e.Duplicated == 0
+	case ReorderFault:
+		return e.HeldBack == 0
+	case StallFault:
+		return e.Stalled == 0
+	case SkewFault:
+		return e.WrongClock == 0
+	}
+	return false
 }
 
 // Run plays until all seeds are done, one of them has broken a rule or the context is over, which is no error. An error
@@ -110,6 +132,7 @@ func (t *Tally) add(seed uint64, out *Outcome) {
 	t.Seeds++
 	t.Events += out.Events
 	t.Operations += uint64(out.Operations)
+	t.Effects.Add(out.Effects)
 	for k, n := range out.Fired {
 		t.Fired[k] += n
 	}

@@ -47,6 +47,7 @@ type disk struct {
 	syncing int
 	spare   []*pendingSave
 	random  *rand.Rand
+	stalls  uint64 // syncs that took longer by StallFor
 }
 
 // pendingSave is a copy of a save.
@@ -91,6 +92,7 @@ func (d *disk) begin() time.Duration {
 	}
 	if d.Stall > 0 && d.random.Float64() < d.Stall {
 		took += d.StallFor
+		d.stalls++
 	}
 	return took
 }

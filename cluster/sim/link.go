@@ -157,18 +157,18 @@ func (l *link) losesPacket() bool {
 	return l.bad
 }
 
-// arrival draws when what leaves now arrives.
-func (l *link) arrival(left raft.Time) raft.Time {
-	at := left.Add(l.travel())
+// arrival draws when what leaves now arrives, and whether it is held back.
+func (l *link) arrival(left raft.Time) (at raft.Time, heldBack bool) {
+	at = left.Add(l.travel())
 	if l.Reorder > 0 && l.random.Float64() < l.Reorder {
 		by := l.ReorderBy
 		if by == 0 {
 			by = max(l.Delay, time.Millisecond)
 		}
-		return at.Add(1 + time.Duration(l.random.Int64N(int64(by))))
+		return at.Add(1 + time.Duration(l.random.Int64N(int64(by)))), true
 	}
 	l.last = max(l.last, at)
-	return l.last
+	return l.last, false
 }
 
 // travel draws a delay. All arithmetic is in whole numbers, or in operations that every processor rounds alike.

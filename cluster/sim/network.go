@@ -71,6 +71,8 @@ type network struct {
 	frames []frame
 	free   []int32
 	number uint64 // of the last frame
+
+	effects Effects // of links
 }
 
 // frame is one frame on its way.
@@ -235,6 +237,9 @@ func (w *network) sendDelayed(slot int32) {
 func (w *network) send(from, to int16, class transports.Class, at raft.Time, head, body []byte) {
 	l, c := w.at(from, to)
 	k := &w.c.carrier
+	if l.cut {
+		w.effects.Cut++
+	}
 	if l.cut || k.connects && !c.up {
 		w.refuse(from, to, class, head, body)
 		return
@@ -279,17 +284,36 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 func (w *network) datagram(slot int32, l *link, left raft.Time, size int) {
 	f := &w.frames[slot]
 	if l.Duplicate > 0 && l.random.Float64() < l.Duplicate {
+		w.effects.Duplicated++
 		again := w.make(f.from, f.to, f.class, f.data, nil)
 		f = &w.frames[slot]
 		w.frames[again].number = f.number
 		w.c.push(left.Add(l.travel()), event{kind: EventFrame, slot: again, on: f.to})
 	}
-	if l.loses(size) {
+	if w.loses(l, size) {
 		w.c.replicas[f.from].dropped++
 		w.drop(slot)
 		return
 	}
-	w.c.push(l.arrival(left), event{kind: EventFrame, slot: slot, on: f.to})
+	w.c.push(w.arrival(l, left), event{kind: EventFrame, slot: slot, on: f.to})
+}
+
+// loses draws whether a frame is lost, and counts it if it is.
+func (w *network) loses(l *link, size int) bool {
+	lost := l.loses(size)
+	if lost {
+		w.effects.Lost++
+	}
+	return lost
+}
+
+// arrival draws when a frame arrives, and counts it if it is held back.
+func (w *network) arrival(l *link, left raft.Time) raft.Time {
+	at, heldBack := l.arrival(left)
+	if heldBack {
+		w.effects.HeldBack++
+	}
+	return at
 }
 
 // transmit sends a frame of a stream, which has left when left says, for the first time or again.
@@ -297,7 +321,7 @@ func (w *network) transmit(slot int32, left raft.Time, size int) {
 	f := &w.frames[slot]
 	l, c := w.at(f.from, f.to)
 	f.sent = left
-	if l.loses(size) {
+	if w.loses(l, size) {
 		w.tell(FrameLost, slot)
 		f.later = 0
 		f.retry = left.Add(w.timeout(c) << min(f.repeat, 10))
@@ -306,7 +330,7 @@ func (w *network) transmit(slot int32, left raft.Time, size int) {
 		w.c.push(f.retry, event{kind: EventResend, slot: slot, gen: f.gen, on: f.from})
 		return
 	}
-	arrives := l.arrival(left)
+	arrives := w.arrival(l, left)
 	w.c.push(arrives, event{kind: EventFrame, slot: slot, on: f.to})
 	back, _ := w.at(f.to, f.from)
 	acked := arrives.Add(back.Delay)

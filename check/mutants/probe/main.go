@@ -34,6 +34,10 @@ func main() {
 		alarm(string(f.Outcome.Violation.Rule), fmt.Sprintf("seed %d", f.Plan.Seed), t.Seeds, f.Outcome.Violation.Error())
 		return
 	}
+	if kinds := t.NeverFired(); len(kinds) > 0 {
+		alarm("FAULTS", "simulator", t.Seeds, fmt.Sprint("faults that came and did nothing: ", kinds))
+		return
+	}
 	for _, s := range check.Scenarios() {
 		if v := s.Play(context.Background()); v != nil {
 			alarm(string(v.Rule), "scenario "+s.Name, t.Seeds, v.Error())

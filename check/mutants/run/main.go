@@ -26,6 +26,7 @@ import (
 type mutant struct {
 	name, row, does string
 	expect          []string // rules that should notice
+	seeds           int      // that are enough, 0 for all
 	patches         []patch
 }
 
@@ -163,8 +164,14 @@ func parse(name, text string) (mutant, error) {
 			m.expect = strings.Fields(value)
 		case "file":
 			file = value
+		case "seeds":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				return m, fmt.Errorf("line %d: %q seeds, want a number from 1 on", i+1, value)
+			}
+			m.seeds = n
 		default:
-			return m, fmt.Errorf("line %d: %q is no row, does, expect or file", i+1, lines[i])
+			return m, fmt.Errorf("line %d: %q is no row, does, expect, seeds or file", i+1, lines[i])
 		}
 	}
 	if len(m.patches) == 0 || m.does == "" {
@@ -187,6 +194,9 @@ func try(m *mutant, seeds int, golden bool) (r result) {
 	probe := filepath.Join(dir, "probe")
 	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", probe, "./check/mutants/probe").CombinedOutput(); err != nil {
 		return result{err: fmt.Errorf("it does not build: %s", oneLine(out))}
+	}
+	if m.seeds > 0 {
+		seeds = min(seeds, m.seeds)
 	}
 	out, err := exec.Command(probe, "-seeds", strconv.Itoa(seeds)).CombinedOutput()
 	if err != nil {
