@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -74,11 +77,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // interruptible returns a context that the first interrupt cancels, so that what was measured is written and
-// reported. The second ends the process at once: the run file is readable up to its last whole line.
+// reported. The second ends the process at once: the run file is readable up to its last whole line. A terminal that is
+// closed interrupts too, but never ends at once: the kernel and the shell may both tell of it.
 func interruptible(stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		select {
@@ -88,10 +95,15 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
-			os.Exit(exitInterrupted)
-		case <-done:
+		for {
+			select {
+			case s := <-signals:
+				if s != syscall.SIGHUP {
+					os.Exit(exitInterrupted)
+				}
+			case <-done:
+				return
+			}
 		}
 	}()
 	return ctx, func() {
@@ -145,20 +157,26 @@ privilege; 4 interrupted, what was measured is kept and reported; 5 something co
 			if c.Bool("version") {
 				return printVersion(c)
 			}
+			if !c.Args().Present() {
+				return cli.ShowAppHelp(c)
+			}
 			return needsSubcommand(c)
 		},
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides the status
 		OnUsageError:   usageError,
 	}
-	hushUsage(app.Commands)
+	hushUsage(app.Name, app.Commands)
 	return app
 }
 
-// hushUsage makes a bad flag cost one line everywhere, not a page of help.
-func hushUsage(commands []*cli.Command) {
+// hushUsage makes a bad flag cost one line everywhere, not a page of help, and says of a command that it takes another.
+func hushUsage(path string, commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError, c.HideHelpCommand = usageError, true
-		hushUsage(c.Subcommands)
+		if path := path + " " + c.Name; len(c.Subcommands) > 0 {
+			c.UsageText = path + " command [command options]"
+			hushUsage(path, c.Subcommands)
+		}
 	}
 }
 
@@ -171,6 +189,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	see := "see " + commandPath(c) + " --help"
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		if utf8.RuneCountInString(name) == 1 { // any other letter would be near
+			return usage("unknown flag -%s: flags are words, such as --help: %s", name, see)
+		}
 		if near := nearest.Name(name, flagNames(flags)); near != "" {
 			return usage("unknown flag --%s, did you mean --%s? Or %s", name, near, see)
 		}
@@ -180,10 +201,35 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		return usage("--%s needs a value: %s", strings.TrimPrefix(name, "-"), see)
 	}
 	if value, rest, ok := strings.Cut(strings.TrimPrefix(text, "invalid value "), " for flag -"); ok && strings.HasPrefix(text, "invalid value ") {
-		name, _, _ := strings.Cut(rest, ":")
+		name, why, _ := strings.Cut(rest, ":")
+		if near := timeWithUnit.MatchString(strings.Trim(value, `"`)); near && isDuration(flags, name) {
+			return usage("--%s: %s is too long: want at most %v: %s", name, value, longestTime, see)
+		}
+		if strings.Contains(why, "value out of range") {
+			return usage("--%s: %s is too large or too small: %s", name, value, see)
+		}
 		return usage("--%s: %s is not %s: %s", name, value, wanted(flags, name), see)
 	}
+	if value, rest, ok := strings.Cut(strings.TrimPrefix(text, "invalid boolean value "), " for -"); ok && strings.HasPrefix(text, "invalid boolean") {
+		name, _, _ := strings.Cut(rest, ":")
+		return usage("--%s: %s is not true or false: %s", name, value, see)
+	}
 	return usage("%s: %s", text, see)
+}
+
+// timeWithUnit is a time as it must be written; one that the flag package refuses all the same is too long for it.
+var timeWithUnit = regexp.MustCompile(`^[-+]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$`)
+
+// longestTime is what fits into a time.Duration, in whole hours.
+const longestTime = math.MaxInt64 / time.Hour * time.Hour
+
+func isDuration(flags []cli.Flag, name string) bool {
+	i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	if i < 0 {
+		return false
+	}
+	_, ok := flags[i].(*cli.DurationFlag)
+	return ok
 }
 
 // wanted says what a flag's value looks like.
@@ -195,16 +241,19 @@ func wanted(flags []cli.Flag, name string) string {
 				return "a time with its unit, such as 100ms or 2s"
 			case *cli.IntFlag, *cli.Uint64Flag:
 				return "a whole number"
+			case *cli.Float64Flag:
+				return "a number"
 			}
 		}
 	}
 	return "a value that it takes"
 }
 
+// flagNames returns the flags' names; -h, a letter, is near to anything.
 func flagNames(flags []cli.Flag) []string {
 	names := []string{"help"}
 	for _, f := range flags {
-		names = append(names, f.Names()...)
+		names = append(names, f.Names()[0])
 	}
 	return names
 }
