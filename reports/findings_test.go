@@ -241,3 +241,62 @@ func TestFewRoundTrips(t *testing.T) {
 		}
 	}
 }
+
+// The spread of commits/s shows where that of p50 hides it, in a table that still fits a terminal.
+func TestSpreadOfThroughput(t *testing.T) {
+	cells := []results.Cell{{Engine: "raftbench", Strategy: "eager", Clients: 16}, {Engine: "raftbench", Strategy: "fast-signal-commit", Clients: 16}}
+	run := crossed(cells, func(i int) []results.Trial {
+		var list []results.Trial
+		for repeat := range 3 {
+			trial := closed(16, 40*us)
+			if i == 0 {
+				trial.ThroughputPerSec *= float64(1 + repeat)
+			}
+			list = append(list, trial)
+		}
+		return list
+	})
+	s := Summarize(run)
+	g := s.mainGrid()
+	last := len(g.head) - 1
+	if g.head[last] != spreadOfCommits || g.rows[0][last] != "±50%" || g.rows[1][last] != " " {
+		t.Errorf("%q\n%q", g.head, g.rows)
+	}
+	if !strings.Contains(strings.Join(s.legend(g), "\n"), spreadOfCommits+": ") {
+		t.Error("the legend does not say what that is")
+	}
+}
+
+// A span without a sample is not one that was not measured.
+func TestNoSamples(t *testing.T) {
+	trial := steady(time.Millisecond, 200)
+	trial.CatchUp = &results.CatchUp{Total: 5, Transfer: 5, Before: trial.Latency, During: results.NewHistogram()}
+	text := all(t, one(trial))["markdown"]
+	_, text, _ = strings.Cut(text, "### Foreground latency around the catch-up")
+	text, _, _ = strings.Cut(text, "###")
+	if !strings.Contains(text, " none |") || strings.Contains(text, "n/a") || !strings.Contains(text, "- none: no proposal was due") {
+		t.Error(text)
+	}
+}
+
+// The catch-up's messages are divided by commits that are not its own: the legend says so.
+func TestTrafficOfTheCatchUp(t *testing.T) {
+	const words = "divided by the foreground's commits"
+	if text := all(t, matrix())["table"]; !strings.Contains(strings.Join(strings.Fields(text), " "), "in lag and diverge the catch-up's are among them, "+words) {
+		t.Error("the legend does not tell")
+	}
+	if text := all(t, one(closed(1, time.Millisecond))); strings.Contains(text["table"]+text["markdown"], words) {
+		t.Error("the legend tells of a catch-up that is not there")
+	}
+}
+
+// A report says what its scenarios and strategies are, from the run file alone.
+func TestTheReportExplainsItsWords(t *testing.T) {
+	text := all(t, matrix())["markdown"]
+	before, _, _ := strings.Cut(text, "## Findings")
+	for _, want := range []string{"- steady: nothing fails", "| linear-loop        | linear | ride | barrier | ride     | now   |", "- ride: opens with"} {
+		if !strings.Contains(before, want) {
+			t.Errorf("%q does not stand before the findings", want)
+		}
+	}
+}

@@ -57,6 +57,9 @@ func (m *markdown) heading(text string) { m.b.WriteString("\n" + escape(clean(te
 func (m *markdown) para(text string)    { m.b.WriteString(escape(clean(text)) + "\n\n") }
 
 func (m *markdown) list(lines []string) {
+	if len(lines) == 0 {
+		return
+	}
 	for _, line := range lines {
 		m.b.WriteString("- " + escape(clean(line)) + "\n")
 	}
@@ -536,8 +539,12 @@ func (m *markdown) costs(cells []*Cell, axes []axis) {
 	for _, cost := range costs {
 		columns = append(columns, column{head: cost.head, unit: cost.unit, value: cost.value, show: number})
 	}
+	traffic := ""
+	if mainMetric(cells).name == catchUpMetric.name {
+		traffic = "; the catch-up's messages are among them, divided by the foreground's commits"
+	}
 	m.heading("### Costs")
-	m.para("Of the measured span, all replicas and all trials together" + m.s.traffic() + ". CPU and allocations are of the whole process, the load included. dropped, rejections and elections are totals.")
+	m.para("Of the measured span, all replicas and all trials together" + traffic + ". CPU and allocations are of the whole process, the load included. dropped, rejections and elections are totals.")
 	m.table(m.s.gridOf(with, axes, columns))
 }
 
