@@ -55,6 +55,12 @@ func (h meteredHost) Send(to raft.ID, class transports.Class, head, body []byte)
 	h.Host.Send(to, class, head, body)
 }
 
+// Pending says what the host says: cluster.Bringer. A host that is none brings nothing more.
+func (h meteredHost) Pending() bool {
+	b, ok := h.Host.(cluster.Bringer)
+	return ok && b.Pending()
+}
+
 type meteredMember struct {
 	cluster.Member
 	meter *Meter

@@ -28,6 +28,7 @@ type replica struct {
 	campaign     bool
 	woken        bool // an event that will look at the queue is scheduled
 	settling     bool
+	again        bool // and settling goes on while there are proposals
 	unsettled    bool // it was handed frames, and another follows at once
 
 	paused bool
@@ -281,7 +282,7 @@ func (r *replica) worked() {
 // settle lets the member act: with as many proposals of the queue as take says, all and those that follow from
 // answering them if it is negative.
 func (r *replica) settle(take int) {
-	r.settling, r.unsettled = true, false
+	r.settling, r.unsettled, r.again = true, false, take < 0
 	r.settlings++
 	r.sends = 0
 	now := r.Now()
@@ -313,6 +314,9 @@ func (r *replica) settle(take int) {
 	r.settling = false
 	r.arm()
 }
+
+// Pending says that proposals wait, which settle will bring before it ends: cluster.Bringer.
+func (r *replica) Pending() bool { return r.again && len(r.queue) > 0 }
 
 // offer gives the member a proposal. One whose clock is not the world's gets its stages translated.
 func (r *replica) offer(now raft.Time, p *cluster.Proposal) {

@@ -45,6 +45,9 @@ type member struct {
 	counters cluster.Counters
 	events   []raft.Event
 
+	bringer cluster.Bringer   // the host, if it is one; nil to send everything apart
+	held    []*raftpb.Message // of this round: see post
+
 	// A Ready whose save is not durable yet.
 	saves   uint64 // handed to the host so far
 	pending *etcdraft.Ready
@@ -97,6 +100,9 @@ func New(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk)
 	m := &member{id: id, cfg: cfg, host: host, node: node, storage: storage, machine: engines.NewMachine(id, cfg, host, disk),
 		random: rand.New(rand.NewPCG(cfg.Seed, uint64(id))), term: saved.Term, vote: saved.Vote, commit: saved.Applied,
 		first: saved.Log.First(), last: saved.Log.Last(), peers: make([]peer, cfg.Replicas)}
+	if !cfg.SendApart {
+		m.bringer, _ = host.(cluster.Bringer)
+	}
 	m.restartElectionTimer(host.Now())
 	m.leaseAt = host.Now() // nobody has been heard yet
 	return m, nil
@@ -282,6 +288,7 @@ func (m *member) Settle(now raft.Time) {
 			break
 		}
 	}
+	m.sendHeld()
 	if len(m.events) > 0 {
 		m.cfg.Observer.Events(now, m.id, m.events)
 		m.events = m.events[:0]
@@ -384,7 +391,31 @@ func (m *member) compact(upTo uint64) {
 
 func (m *member) sendAll(messages []*raftpb.Message) {
 	for _, msg := range messages {
-		m.send(msg)
+		m.post(msg)
+	}
+}
+
+// post sends a message. As in cluster.Replica, an append without entries waits for the end of its round, and is left out
+// if one with entries goes to the same member until then.
+func (m *member) post(msg *raftpb.Message) {
+	switch {
+	case m.bringer == nil || msg.GetType() != raftpb.MsgApp:
+	case len(msg.Entries) == 0:
+		m.held = append(m.held, msg)
+		return
+	default:
+		m.held = slices.DeleteFunc(m.held, func(held *raftpb.Message) bool { return held.GetTo() == msg.GetTo() })
+	}
+	m.send(msg)
+}
+
+func (m *member) sendHeld() {
+	if len(m.held) > 0 && !m.bringer.Pending() {
+		for _, msg := range m.held {
+			m.send(msg)
+		}
+		clear(m.held)
+		m.held = m.held[:0]
 	}
 }
 
