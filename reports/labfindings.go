@@ -289,9 +289,14 @@ func (r *labReport) lawFindings(p labPlace) []string {
 		if w.longer > 0.5 {
 			line += fmt.Sprintf(" + %.1f s that some took longer", w.longer)
 		}
-		if held, known := w.holds(p, r.choices[s]); known {
-			_, says, _ := expected(r.choices[s])
-			line += map[bool]string{true: ": " + says + ", as the law says", false: ": not " + says + ", which the law says"}[held]
+		_, says, _ := expected(r.choices[s])
+		switch w.verdict(p, r.choices[s]) {
+		case lawHolds:
+			line += ": " + says + ", as the law says"
+		case lawBroken:
+			line += ": not " + says + ", which the law says"
+		case lawHidden:
+			line += ": whether that is " + says + ", as the law says, cannot be told, since a period is no more than two looks of the test"
 		}
 		lines = append(lines, line+".")
 	}
@@ -315,24 +320,27 @@ func (r *labReport) sweepFindings(transport string) []string {
 		}
 		text := fmt.Sprintf("%s %s", clean(s), whole)
 		if a, ok := r.agreementSweep(transport, s); ok {
-			text += fmt.Sprintf(" (an agreement in %s: %.2f periods %+.0f ms)", lawTest, a.slope, 1000*a.intercept)
+			text += fmt.Sprintf(" (an agreement in %s: %s periods %+d ms)", lawTest, decimals(a.slope, 2), int(math.Round(1000*a.intercept)))
 		}
 		parts = append(parts, text)
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	var held, broken []string
+	var held, broken, hidden []string
 	for _, p := range r.heartbeats(transport) {
 		for _, s := range r.strategies {
 			w, ok := r.lawOf(p, s)
 			if !ok {
 				continue
 			}
-			if holds, known := w.holds(p, r.choices[s]); known && holds {
+			switch w.verdict(p, r.choices[s]) {
+			case lawHolds:
 				held = append(held, s)
-			} else if known {
+			case lawBroken:
 				broken = append(broken, fmt.Sprintf("%s at %v (%s ms)", clean(s), p.heartbeat, number(w.usual)))
+			case lawHidden:
+				hidden = addNew(hidden, p.heartbeat.String())
 			}
 		}
 	}
@@ -344,6 +352,9 @@ func (r *labReport) sweepFindings(transport string) []string {
 			line += ", not for " + listed(broken)
 		}
 		lines = append(lines, line+".")
+	}
+	if len(hidden) > 0 {
+		lines = append(lines, fmt.Sprintf("%s: at %s the law cannot be judged: a period is no more than two looks of the test, %d ms each.", clean(transport), listed(hidden), lookMs))
 	}
 	return lines
 }

@@ -44,15 +44,16 @@ func WriteLabMarkdown(w io.Writer, run *results.Run) error {
 	m.legend()
 	if g := r.lawGrid(); len(g.rows) > 0 {
 		m.heading("## What an agreement takes")
-		m.para(lawTitle + ". The test proposes one command after the other and looks every 20 ms whether enough replicas have applied it. " +
-			"The law: 2 heartbeat periods where entries and news of the commit ride with heartbeats, 1 where entries are sent at once, one look where followers are told at once.")
+		m.para(lawTitle + ". Usual is the mean of those within a look of the median. The test proposes one command after the other and looks every 20 ms whether enough replicas have applied it. " +
+			"The law: 2 heartbeat periods where entries and news of the commit ride with heartbeats, 1 where entries are sent at once, one look where followers are told at once. " +
+			"Where a period is no more than two looks these three cannot be told apart.")
 		m.table(g)
 	}
 	for _, transport := range r.transports() {
 		if len(r.heartbeats(transport)) > 1 {
 			m.heading("## " + r.sweepTitle(transport))
 			m.para("slope: what the total grows by for each second that the period grows, and so how many periods it holds. Fitted over all trials, without the waits for stale leaders. " +
-				"An agreement is the mean one of " + lawTest + ", searches after a rejoin with it, fitted likewise: so many periods and so many ms.")
+				"An agreement is the usual one of " + lawTest + ", without searches after a rejoin, which the total has, fitted likewise: so many periods and so many ms.")
 			m.table(r.sweepGrid(transport))
 		}
 	}

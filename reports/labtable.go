@@ -111,7 +111,7 @@ func (r *labReport) partsTitle(p labPlace) string {
 	return title
 }
 
-const lawTitle = lawTest + " = constant + agreements x their usual (median) length + what some took longer"
+const lawTitle = lawTest + " = constant + agreements x their usual length + what some took longer"
 
 func (r *labReport) sweepTitle(transport string) string {
 	title := "Totals against the heartbeat's period"
