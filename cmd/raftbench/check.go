@@ -47,7 +47,8 @@ Examples:
 			&cli.StringFlag{Name: "bounds", Value: defaultBounds, Usage: "with --exhaustive: how much may happen, of replicas=N, terms=N, proposals=N, crashes=N, beats=N, slow-disk, no-op"},
 			&cli.BoolFlag{Name: "calibrate", DisableDefaultText: true, Usage: "compare figures that are known beforehand with what is measured, in virtual time and live; takes two and a half minutes, and status 5 says that a live one is off: try again on an idle machine"},
 		},
-		Action: runCheck,
+		Action:       runCheck,
+		BashComplete: completer(nil),
 	}
 }
 

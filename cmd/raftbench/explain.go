@@ -19,6 +19,9 @@ import (
 // explainFormats are what a timeline can be written as.
 var explainFormats = []string{"text", "mermaid", "shiviz"}
 
+// explainScenarios are those that heal a follower.
+var explainScenarios = []string{"diverge", "lag"}
+
 func explainCommand() *cli.Command {
 	lan := sim.LAN()
 	flags := []cli.Flag{
@@ -52,6 +55,9 @@ Examples:
   raftbench explain linear-signal bisect --format mermaid > timeline.md`,
 		Flags:  flags,
 		Action: runExplain,
+		BashComplete: completerWith(strategyNames, map[string]func() []string{
+			"scenario": func() []string { return explainScenarios }, "format": func() []string { return explainFormats },
+		}),
 	}
 }
 
@@ -116,7 +122,7 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	var foreground []float64
 	for _, err := range []error{
 		names(c, "transport", sim.Transports(), &m.Transports),
-		names(c, "scenario", []string{"diverge", "lag"}, &m.Scenarios),
+		names(c, "scenario", explainScenarios, &m.Scenarios),
 		into(c, "nodes", number, &m.Nodes),
 		into(c, "payload", sizeBytes, &m.Payloads),
 		into(c, "foreground-rate", perSecond, &foreground),
