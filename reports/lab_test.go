@@ -175,7 +175,7 @@ func TestLabVerdictFollowsTheData(t *testing.T) {
 			if s == "fast-signal-commit" && test == "Backup" && repeat > 0 {
 				l.Agreements, l.Total = l.Agreements-2*time.Second, l.Total-2*time.Second
 			}
-		}, []string{"in 3 repeats from -2.0 to 0.0", "The write-up's 60 -> 50 is not supported by the Commit gate"}, nil},
+		}, []string{"medians; repeat by repeat -2.0 s in the median, from -2.0 to 0.0 in 3 repeats", "The write-up's 60 -> 50 is not supported by the Commit gate"}, nil},
 		{"the signal saves nothing", func(l *results.Lab, s, test string, _ int) {
 			if strings.HasSuffix(s, "loop") && test == "Backup" {
 				l.Agreements, l.Total = l.Agreements-30*time.Second, l.Total-30*time.Second
@@ -209,6 +209,28 @@ func TestLabVerdictFollowsTheData(t *testing.T) {
 				t.Errorf("%s: %q must not be in\n%s", c.what, not, text)
 			}
 		}
+	}
+}
+
+// Medians and the median difference are of different things, which is said where their figures do not agree.
+func TestLabStepSaysWhatItsFiguresAre(t *testing.T) {
+	run := labRun("virtual", 3, 100*time.Millisecond)
+	for strategy, longer := range map[string][]time.Duration{"fast-signal-commit": {0, 4 * time.Second, 9 * time.Second}, "eager": {5 * time.Second, 0, 6 * time.Second}} {
+		for i, d := range longer {
+			l := labTrial(t, run, strategy, "Count", i).Lab
+			l.Own, l.Total = l.Own+d, l.Total+d
+		}
+	}
+	r := newLabReport(run)
+	s, ok := r.step(r.places[0], "fast-signal-commit", "eager")
+	if !ok || math.Abs(s.after-s.before-s.difference.Median) < 1 {
+		t.Fatalf("%+v: want medians that differ by another figure than the repeats", s)
+	}
+	if text := s.String(); !strings.Contains(text, "(medians; repeat by repeat ") {
+		t.Errorf("%q does not say what its figures are", text)
+	}
+	if text := labText(t, labRun("virtual", 3, 100*time.Millisecond)); !strings.Contains(text, "s between fast-signal and eager (median of the differences repeat by repeat), 0% belong") {
+		t.Errorf("the share does not say of which difference:\n%s", text)
 	}
 }
 

@@ -101,6 +101,8 @@ func (s step) sure() bool {
 // pays reports whether it falls, in all repeats, by more than a figure in the tables could be rounded.
 func (s step) pays() bool { return s.difference.Max < -0.05 }
 
+// String says the medians before and after, and what lies between them repeat by repeat: that is the better figure, since
+// repeats face the same random choices, and it need not be the difference of the medians.
 func (s step) String() string {
 	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (", clean(s.from), s.before, clean(s.to), s.after)
 	d := s.difference
@@ -111,7 +113,7 @@ func (s step) String() string {
 		}
 		return text + ")"
 	}
-	return text + fmt.Sprintf("%s s, in %d repeats from %s to %s)", signed(d.Median), d.N, signed(d.Min), signed(d.Max))
+	return text + fmt.Sprintf("medians; repeat by repeat %s s in the median, from %s to %s in %d repeats)", signed(d.Median), signed(d.Min), signed(d.Max), d.N)
 }
 
 // signed writes a difference of seconds with its sign; nothing has none.
@@ -221,11 +223,19 @@ func (r *labReport) shareFindings(p labPlace) []string {
 			share := func(s step) string {
 				return percent(min(max(s.difference.Median/(c.difference.Median+a.difference.Median), 0), 1))
 			}
-			lines = append(lines, fmt.Sprintf("Of the %.1f s between %s and %s, %s belong to the Commit gate and %s to Announce.",
-				-whole.difference.Median, clean(whole.from), clean(whole.to), share(c), share(a)))
+			lines = append(lines, fmt.Sprintf("Of the %.1f s between %s and %s%s, %s belong to the Commit gate and %s to Announce.",
+				-whole.difference.Median, clean(whole.from), clean(whole.to), paired(whole), share(c), share(a)))
 		}
 	}
 	return lines
+}
+
+// paired says how a difference was taken, where there was a choice.
+func paired(s step) string {
+	if s.difference.N < 2 {
+		return ""
+	}
+	return " (median of the differences repeat by repeat)"
 }
 
 // backupFindings shows what the search costs.
