@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
@@ -76,7 +78,7 @@ func matrixCommand() *cli.Command {
 			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
 		}
 	}
-	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off or both: off leaves out stamps, histograms and events, to show what they cost"})
+	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off, or on,off for both: off leaves out stamps, histograms and events, to show what they cost"})
 	return &cli.Command{
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",
@@ -136,6 +138,15 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return usage("%v", err)
 	}
+	if err := checkPortRange(c.Int("port"), slices.Max(m.Nodes)); err != nil {
+		return err
+	}
+	if simulated != nil {
+		if err := simulated.timePasses(plan); err != nil {
+			return err
+		}
+	}
+	note := noteOf(c, m)
 	seed := c.Uint64("seed")
 	if !c.IsSet("seed") {
 		seed = uint64(rand.Uint32())
@@ -143,10 +154,11 @@ func runMatrix(c *cli.Context) error {
 	run := bench.Run{Plan: plan, Repeat: m.Repeat, Seed: seed, Open: openLive(c.Int("port")), OpenOwn: openOwn(c.Int("port"))}
 	estimate := run.Estimate().Round(time.Second)
 	if c.Bool("dry-run") {
-		return printPlan(c, &run, estimate)
+		return printPlan(c, &run, estimate, note)
 	}
+	cells := len(runnable(plan))
 	if estimate > longRun && simulated == nil && !c.Bool("yes") {
-		return usage("%d cells x %d trials would take about %v: add --yes to run them, or take fewer", len(plan), m.Repeat, estimate)
+		return usage("%d cells x %d trials would take about %v: add --yes to run them, or take fewer", cells, m.Repeat, estimate)
 	}
 	clock, started, where := clockWall, time.Now().UTC(), machine()
 	if simulated != nil {
@@ -159,7 +171,7 @@ func runMatrix(c *cli.Context) error {
 	}
 	header := results.Header{
 		Job: "matrix", Tag: c.String("tag"), Started: started, Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: clock,
-		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Versions: versions(), Machine: where,
+		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Docs: docsOf(plan), Versions: versions(), Machine: where,
 	}
 	if simulated != nil && simulated.topology != nil {
 		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
@@ -171,11 +183,17 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if simulated != nil {
-		fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v of virtual time, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
-	} else {
-		fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v, seed %d, in %s\n", len(plan), m.Repeat, estimate, seed, writer.Dir())
+	if note != "" {
+		if err := writer.Warn(note); err != nil {
+			return environment(errors.Join(err, writer.Close()))
+		}
+		fmt.Fprintln(c.App.ErrWriter, note)
 	}
+	virtually := ""
+	if simulated != nil {
+		virtually = " of virtual time"
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v%s, seed %d, in %s\n", cells, m.Repeat, estimate, virtually, seed, writer.Dir())
 	return carryOut(c, &run, writer, format)
 }
 
@@ -293,6 +311,9 @@ func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
 }
 
 func baselineOf(c *cli.Context, m *bench.Matrix) (string, error) {
+	if !c.IsSet("baseline") && !timed(m) {
+		return "", nil
+	}
 	if !c.IsSet("baseline") {
 		return strategies.String(m.Strategies[0]), nil
 	}
@@ -334,13 +355,88 @@ func scenarioNames() []string {
 	return names
 }
 
+// timed reports whether any engine is timed by a strategy.
+func timed(m *bench.Matrix) bool {
+	return slices.ContainsFunc(m.Engines, func(e engines.Engine) bool { return e.Strategies })
+}
+
+// noteOf says which flags were given in vain; "" if none were.
+func noteOf(c *cli.Context, m *bench.Matrix) string {
+	if timed(m) {
+		return ""
+	}
+	var flags, names []string
+	for _, name := range append([]string{"strategy"}, strategies.Axes()...) {
+		if c.IsSet(name) {
+			flags = append(flags, "--"+name)
+		}
+	}
+	if len(flags) == 0 {
+		return ""
+	}
+	for _, e := range m.Engines {
+		names = append(names, e.Name)
+	}
+	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine", strings.Join(flags, ", "), strings.Join(names, ", "))
+}
+
+// timePasses refuses a closed loop in which nothing takes any time: it would make proposals for ever at one moment.
+func (v *virtual) timePasses(plan []bench.Planned) error {
+	if v.topology != nil || v.link.Delay > 0 || v.link.Jitter > 0 || v.link.Rate > 0 || v.disk.Write > 0 || v.disk.Sync > 0 || v.cpu > 0 {
+		return nil
+	}
+	for _, p := range plan {
+		waits := slices.ContainsFunc([]string{"send", "commit", "apply"}, func(at string) bool {
+			kind, _, _ := strings.Cut(p.Cell.Choices[at], "(")
+			return !slices.Contains([]string{"now", "barrier", "window", "confirmed"}, kind)
+		})
+		if p.Cell.Clients > 0 && len(p.Cell.Choices) > 0 && !waits {
+			return usage("--delay is 0 and nothing else takes time, so a closed loop of %s would stand still: give --delay, --disk-sync or --cpu-per-message, or --rate for an open loop", p.Cell.Strategy)
+		}
+	}
+	return nil
+}
+
+// runnable returns the cells that their engines can run.
+func runnable(plan []bench.Planned) []bench.Planned {
+	return slices.DeleteFunc(slices.Clone(plan), func(p bench.Planned) bool { return p.Refused != "" })
+}
+
+// docsOf returns a sentence for each scenario and each choice of the plan: a report knows no more than its run file.
+func docsOf(plan []bench.Planned) map[string]string {
+	docs := map[string]string{}
+	for _, p := range plan {
+		if s, ok := bench.FindScenario(p.Cell.Scenario); ok {
+			docs["scenario "+s.Name] = s.Doc
+		}
+		for at, choice := range p.Cell.Choices {
+			kinds, of := strategies.Gates(), "gate "
+			if at == strategies.AxisBackup {
+				kinds, of = strategies.Backups(), "backup "
+			}
+			name, _, _ := strings.Cut(choice, "(")
+			for _, k := range kinds {
+				if k.Name == name {
+					docs[of+name] = k.Doc
+				}
+			}
+		}
+	}
+	return docs
+}
+
+// checkPortRange finds out whether there are such ports.
+func checkPortRange(port, nodes int) error {
+	if port != 0 && (port < 1 || port+nodes-1 > 65535) {
+		return usage("--port is %d: want 1 to %d, so that %d replicas have ports", port, 65536-nodes, nodes)
+	}
+	return nil
+}
+
 // checkPorts finds out before any load starts whether the ports that were asked for are free, for TCP and UDP alike.
 func checkPorts(port, nodes int) error {
 	if port == 0 {
 		return nil
-	}
-	if port < 1 || port+nodes-1 > 65535 {
-		return usage("--port is %d: want 1 to %d, so that %d replicas have ports", port, 65536-nodes, nodes)
 	}
 	for p := port; p < port+nodes; p++ {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
@@ -364,7 +460,7 @@ func settingsOf(c *cli.Context) map[string]string {
 	for _, f := range c.Command.Flags {
 		if category := categoryOf(f); category == "every trial" || category == virtualCategory && shapesVirtual(c, f) {
 			name := f.Names()[0]
-			if value := fmt.Sprint(c.Value(name)); value != "" {
+			if value := fmt.Sprint(c.Value(name)); value != "" && !(name == "count" && value == "0") { // measured is a time then
 				s[name] = value
 			}
 		}
@@ -402,22 +498,47 @@ func shellQuote(text string) string {
 	return text
 }
 
-func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration) error {
+// printPlan writes the plan: the cells that would be run, those that cannot be and why, and the note, unless it is "".
+func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration, note string) error {
 	var rows [][]string
-	for _, p := range run.Plan {
-		if p.Refused != "" {
-			continue
-		}
+	engine := []string{"engine"}
+	if !slices.ContainsFunc(run.Plan, func(p bench.Planned) bool { return p.Cell.Engine != run.Plan[0].Cell.Engine }) {
+		engine = nil // all the same
+	}
+	plan := runnable(run.Plan)
+	for _, p := range plan {
 		load := fmt.Sprintf("%d clients", p.Cell.Clients)
 		if p.Cell.RatePerSec > 0 {
-			load = fmt.Sprintf("%.0f/s", p.Cell.RatePerSec)
+			load = strconv.FormatFloat(p.Cell.RatePerSec, 'f', -1, 64) + "/s"
 		}
-		rows = append(rows, []string{p.Cell.Scenario, p.Cell.Transport, p.Cell.Strategy, strconv.Itoa(p.Cell.Nodes),
-			fmt.Sprintf("%d B", p.Cell.PayloadBytes), load, p.Estimate.Round(10 * time.Millisecond).String()})
+		row := []string{p.Cell.Scenario, p.Cell.Transport}
+		if engine != nil {
+			row = append(row, p.Cell.Engine)
+		}
+		rows = append(rows, append(row, p.Cell.Strategy, strconv.Itoa(p.Cell.Nodes),
+			fmt.Sprintf("%d B", p.Cell.PayloadBytes), load, p.Estimate.Round(10*time.Millisecond).String()))
 	}
-	if err := writeList(c, []string{"scenario", "transport", "strategy", "nodes", "payload", "load", "a trial"}, rows); err != nil {
-		return err
+	if len(rows) > 0 {
+		head := slices.Concat([]string{"scenario", "transport"}, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
+		if err := writeList(c, head, rows); err != nil {
+			return err
+		}
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%d cells x %d trials: about %v\n", len(run.Plan), run.Repeat, estimate)
+	_, err := fmt.Fprintf(c.App.Writer, "%d cells x %d trials: about %v\n", len(plan), run.Repeat, estimate)
+	var said []string
+	for _, p := range run.Plan {
+		line := fmt.Sprintf("not run: %s with %s: %s\n", p.Cell.Scenario, p.Cell.Engine, p.Refused)
+		if p.Refused != "" && !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	if note != "" {
+		said = append(said, note+"\n")
+	}
+	for _, line := range said {
+		if err == nil {
+			_, err = io.WriteString(c.App.Writer, line)
+		}
+	}
 	return output(err)
 }

@@ -48,7 +48,11 @@ func (p *progress) starting(position, total int, cell *bench.Planned, repeat int
 
 // begin tells that a trial begins which will take about so long.
 func (p *progress) begin(position, total int, c *results.Cell, estimate time.Duration) {
-	text := fmt.Sprintf("%d/%d  %s %s %s  %s left", position+1, total, c.Scenario, c.Transport, c.Strategy, p.left())
+	who := c.Strategy
+	if c.EngineKind != "" {
+		who = c.Engine // its strategy is its own, whichever it is
+	}
+	text := fmt.Sprintf("%d/%d  %s %s %s  %s left", position+1, total, c.Scenario, c.Transport, who, p.left())
 	if p.bar != nil {
 		p.bar.Describe(text)
 		_ = p.bar.Set64(int64(min(p.done, p.total)))

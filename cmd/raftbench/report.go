@@ -107,6 +107,8 @@ func verdict(run *results.Run) error {
 		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials could not be measured, the first because: %s", count[results.Failed], len(run.Trials), first[results.Failed])}
 	case count[results.Inconclusive] > 0:
 		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials are inconclusive, the first because: %s", count[results.Inconclusive], len(run.Trials), first[results.Inconclusive])}
+	case len(run.Trials) > 0 && count[results.NotApplicable] == len(run.Trials):
+		return exitError{exitInconclusive, fmt.Errorf("nothing could be measured, the first because: %s", first[results.NotApplicable])}
 	}
 	return nil
 }
