@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
@@ -110,19 +111,66 @@ func counts(g *group) error {
 		return err
 	}
 	d := g.Counters().Sub(before)
+	if d.Elections > 0 {
+		return fmt.Errorf("%w: %d elections", errDisturbed, d.Elections)
+	}
 	followers := uint64(g.Size() - 1)
 	size := uint64(len(g.record.entries[0].proposal.Data))
 	switch {
 	case d.EntriesSent < n*followers || d.EntriesSent > 4*n*followers:
 		return fmt.Errorf("%d entries were sent for %d to %d followers", d.EntriesSent, n, followers)
-	case d.Bytes < n*followers*size:
-		return fmt.Errorf("%d bytes were sent for %d entries of %d bytes to %d followers", d.Bytes, n, size, followers)
-	case d.AppendEntries < followers || d.Messages < 2*followers || d.AppendEntries > d.Messages:
-		return fmt.Errorf("%d AppendEntries of %d messages were sent to %d followers", d.AppendEntries, d.Messages, followers)
+	case d.Bytes < n*followers*size || d.Bytes > d.EntriesSent*(size+perEntry)+d.Messages*perMessage:
+		return fmt.Errorf("%d bytes were sent in %d messages with %d entries of %d bytes to %d followers", d.Bytes, d.Messages, d.EntriesSent, size, followers)
+	case d.AppendEntries < followers || d.AppendEntries > d.EntriesSent+100: // heartbeats among them
+		return fmt.Errorf("%d AppendEntries were sent to %d followers with %d entries", d.AppendEntries, followers, d.EntriesSent)
+	case d.Messages < d.AppendEntries || d.Messages > 2*d.AppendEntries+8*followers: // at most an answer each
+		return fmt.Errorf("%d messages were sent, %d of them AppendEntries", d.Messages, d.AppendEntries)
 	case d.Writes == 0:
 		return fmt.Errorf("nothing was written")
 	}
 	return nil
+}
+
+// What an engine's encoding may add to the value of an entry, and to a message, in bytes.
+const perEntry, perMessage = 120, 300
+
+// quorumOfFive: three replicas of five are enough, two are not.
+func quorumOfFive(g *group) error {
+	leader, err := g.elect()
+	if err != nil {
+		return err
+	}
+	if err := g.commit(1); err != nil {
+		return err
+	}
+	term := g.Status(leader).Term
+	others := []raft.ID{1, 2, 3, 4, 5}
+	others = slices.DeleteFunc(others, func(id raft.ID) bool { return id == leader })
+	cluster.Isolate(g, others[0])
+	cluster.Isolate(g, others[1])
+	if err := g.allCommitted(leader, term, g.propose(leader, 10)); err != nil {
+		return err
+	}
+	cluster.Isolate(g, others[2])
+	stuck := g.propose(leader, 10)
+	if err := cluster.Sleep(g.ctx, g, electionTimeout/4); err != nil {
+		return err
+	}
+	for _, e := range stuck {
+		if told, times := e.outcome(); times > 0 && told == cluster.Committed {
+			return fmt.Errorf("a leader with one follower of four acknowledged proposal %d", e.number)
+		}
+	}
+	for _, id := range others[:3] {
+		cluster.Rejoin(g, id)
+	}
+	if err := g.commit(1); err != nil {
+		return err
+	}
+	if err := g.answered(stuck); err != nil {
+		return err
+	}
+	return g.level()
 }
 
 // closes: whoever waits is told when the group ends.

@@ -7,6 +7,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,24 +23,26 @@ import (
 
 // Case is one thing that an engine must do.
 type Case struct {
-	Name string
-	Use  engines.Use // what it asks of the engine beside steady work
-	run  func(*group) error
+	Name     string
+	Use      engines.Use // what it asks of the engine beside steady work
+	run      func(*group) error
+	replicas int // 0 for three
 }
 
 // Cases are in the order of what builds upon what.
 var Cases = []Case{
-	{"commits in one order", engines.Use{}, commits},
-	{"an isolated leader acknowledges nothing", engines.Use{}, isolated},
-	{"follows a leader after a cut link", engines.Use{}, cutLink},
-	{"counts", engines.Use{}, counts},
-	{"answers all when closed", engines.Use{}, closes},
-	{"acknowledged survives the leader", engines.Use{Elections: true, Crashes: true}, survivesLeader},
-	{"acknowledged survives with one follower cut off", engines.Use{Elections: true, Crashes: true}, survivesMinority},
-	{"does not call failed what it cannot know", engines.Use{Elections: true, Crashes: true}, ackLost},
-	{"tells failed from unknown", engines.Use{Elections: true}, overwritten},
-	{"a follower comes back", engines.Use{Crashes: true}, followerReturns},
-	{"all come back", engines.Use{Elections: true, Crashes: true}, allReturn},
+	{Name: "commits in one order", run: commits},
+	{Name: "an isolated leader acknowledges nothing", run: isolated},
+	{Name: "a quorum of five is three", run: quorumOfFive, replicas: 5},
+	{Name: "follows a leader after a cut link", run: cutLink},
+	{Name: "counts", run: counts},
+	{Name: "answers all when closed", run: closes},
+	{Name: "acknowledged survives the leader", run: survivesLeader, Use: engines.Use{Elections: true, Crashes: true}},
+	{Name: "acknowledged survives with one follower cut off", run: survivesMinority, Use: engines.Use{Elections: true, Crashes: true}},
+	{Name: "does not call failed what it cannot know", run: ackLost, Use: engines.Use{Elections: true, Crashes: true}},
+	{Name: "tells failed from unknown", run: overwritten, Use: engines.Use{Elections: true}},
+	{Name: "a follower comes back", run: followerReturns, Use: engines.Use{Crashes: true}},
+	{Name: "all come back", run: allReturn, Use: engines.Use{Elections: true, Crashes: true}},
 }
 
 // Run runs all cases as subtests of t, at each place. Cases that the engine refuses are skipped, with its reason.
@@ -71,7 +74,7 @@ var errDisturbed = errors.New("the leader was lost")
 // attempts is how often a disturbed case is tried.
 const attempts = 5
 
-// Check runs the case on a group of three, and returns what the engine did wrong.
+// Check runs the case on a group, and returns what the engine did wrong.
 func (c Case) Check(ctx context.Context, e engines.Engine, at engines.Place) (err error) {
 	for range attempts {
 		if err = c.check(ctx, e, at); !errors.Is(err, errDisturbed) {
@@ -86,8 +89,9 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	if err != nil {
 		return err
 	}
-	g := &group{ctx: ctx, record: newRecord(3)}
-	cfg := cluster.Config{Replicas: 3, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
+	replicas := cmp.Or(c.replicas, 3)
+	g := &group{ctx: ctx, record: newRecord(replicas)}
+	cfg := cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
 		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 100, Observer: g.record}
 	if g.Cluster, err = Open(e, at, cfg); err != nil {
 		return err

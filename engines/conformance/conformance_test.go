@@ -30,6 +30,10 @@ func TestFaultyEnginesAreRefused(t *testing.T) {
 		{"leaves clients without an answer", "answers all when closed", "was answered 0 times", silent},
 		{"answers twice", "commits in one order", "was answered 2 times", twice},
 		{"does not count", "counts", "entries were sent", uncounted},
+		{"counts bytes five times", "counts", "bytes were sent", counting(func(c *cluster.Counters) { c.Bytes *= 5 })},
+		{"counts requests three times", "counts", "AppendEntries", counting(func(c *cluster.Counters) { c.AppendEntries *= 3 })},
+		{"counts messages three times", "counts", "messages were sent", counting(func(c *cluster.Counters) { c.Messages *= 3 })},
+		{"acknowledges before commit in a group of five", "a quorum of five is three", "one follower of four", hastyOfFive},
 		{"acknowledges what a leader appends, once it is the follower's turn", "commits in one order", "", anywhere},
 	} {
 		t.Run(plant.name, func(t *testing.T) {
@@ -157,6 +161,32 @@ func (unaware) Counters() cluster.Counters { return cluster.Counters{} }
 func uncounted(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
 	m, err := cluster.NewReplica(id, cfg, host, disk)
 	return unaware{m}, err
+}
+
+type miscounted struct {
+	cluster.Member
+	change func(*cluster.Counters)
+}
+
+func (m miscounted) Counters() cluster.Counters {
+	c := m.Member.Counters()
+	m.change(&c)
+	return c
+}
+
+func counting(change func(*cluster.Counters)) cluster.Engine {
+	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+		m, err := cluster.NewReplica(id, cfg, host, disk)
+		return miscounted{m, change}, err
+	}
+}
+
+// hastyOfFive is right in groups of three.
+func hastyOfFive(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	if cfg.Replicas == 5 {
+		return hasty(id, cfg, host, disk)
+	}
+	return cluster.NewReplica(id, cfg, host, disk)
 }
 
 // swapping shows the first two values of a batch in each other's place.

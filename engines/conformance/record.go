@@ -97,18 +97,18 @@ func (g *group) verdict() error {
 	if r.fault != nil {
 		return r.fault
 	}
-	for i := range r.applied {
-		for index, e := range r.applied[i] {
-			if other, ok := r.applied[0][index]; ok && (other.Term != e.Term || !bytes.Equal(other.Data, e.Data)) {
-				return fmt.Errorf("replicas 1 and %d applied different entries at index %d", i+1, index)
-			}
-		}
-	}
 	// The longest log holds what all others do.
 	longest := 0
 	for i := range r.last {
 		if r.last[i] > r.last[longest] {
 			longest = i
+		}
+	}
+	for i := range r.applied {
+		for index, e := range r.applied[i] {
+			if other := r.applied[longest][index]; other.Term != e.Term || !bytes.Equal(other.Data, e.Data) {
+				return fmt.Errorf("replicas %d and %d applied different entries at index %d", longest+1, i+1, index)
+			}
 		}
 	}
 	at := map[uint64]uint64{}
