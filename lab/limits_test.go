@@ -141,6 +141,38 @@ func (c *deafCluster) Status(id raft.ID) cluster.Status {
 	return s
 }
 
+// A broken limit does not hide what is unsafe, even if that comes to light last.
+func TestUnsafeComesBeforeALimit(t *testing.T) {
+	test, _ := FindTest("Figure8Unreliable")
+	for _, name := range []string{"linear-loop", "linear-signal"} {
+		for lie, want := range map[bool]string{false: "the limit is 10s", true: "term 1000000 has two leaders"} {
+			s := settings(t, name, 1)
+			s.Open = func(cfg cluster.Config, m *Meter) (cluster.Cluster, error) {
+				c, err := onLoopback(cfg, m)
+				return &lyingAtTheEnd{c, cfg.Observer.(*watch), lie}, err
+			}
+			if r := Play(t.Context(), test, s); r.Status != results.Invalid || !strings.Contains(r.Reason, want) {
+				t.Errorf("%s: %s: %s, want %q", name, r.Status, r.Reason, want)
+			}
+		}
+	}
+}
+
+// lyingAtTheEnd has two leaders of one term when it is closed.
+type lyingAtTheEnd struct {
+	cluster.Cluster
+	watch *watch
+	lie   bool
+}
+
+func (c *lyingAtTheEnd) Close() error {
+	if c.lie {
+		c.watch.leads(1, 1_000_000)
+		c.watch.leads(2, 1_000_000)
+	}
+	return c.Cluster.Close()
+}
+
 // What no lateness can excuse fails however late the machine was: each test's own checks, with a group that lies.
 func TestUnsafeIsNeverInconclusive(t *testing.T) {
 	once := func(lie func()) func(bool) {
