@@ -177,5 +177,5 @@ func (s *Summary) curveName(c *Cell) string {
 
 const (
 	curveTitle  = "Load and latency"
-	curveLegend = "reached/s, mean: of all trials together; power: reached/s divided by mean, as a part of the curve's best, which is its knee: beyond it latency grows faster than throughput"
+	curveLegend = "reached/s, mean: of all trials together; power: reached/s divided by mean, as a part of the curve's best, which is its knee if the trials tell it from the others: beyond it latency grows faster than throughput"
 )

@@ -285,7 +285,7 @@ func (s *Summary) ratios(m metric, pairs []pair, of string) string {
 	}
 	text := fmt.Sprintf("is %s (%s) to %s (%s)%s", times(least), s.own(low.to), times(most), s.own(high.to), of)
 	if alike > 0 {
-		text += fmt.Sprintf("; %d of %d pairs do not clearly differ", alike, n)
+		text += fmt.Sprintf("; no clear difference in %d of %d pairs", alike, n)
 	}
 	return text
 }

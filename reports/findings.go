@@ -220,7 +220,7 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 			text += fmt.Sprintf(" (%s against %s)", m.show(y), m.show(x))
 		}
 		if alike > 0 {
-			text += fmt.Sprintf("; %d of %d pairs do not clearly differ", alike, n)
+			text += fmt.Sprintf("; no clear difference in %d of %d pairs", alike, n)
 		}
 		found = append(found, text+".")
 	}

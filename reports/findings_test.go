@@ -70,7 +70,7 @@ func TestOverlappingPairsAreNotInARange(t *testing.T) {
 		return []results.Trial{closed(1, 200*us), closed(1, 210*us)}
 	}
 	found := strings.Join(Summarize(crossed(cells, trials)).Findings(), "\n")
-	if want := "steady: over quic the p50 is 2.0x that over tcp; furthest apart with hint (200 µs against 100 µs); 1 of 2 pairs do not clearly differ."; !strings.Contains(found, want) {
+	if want := "steady: over quic the p50 is 2.0x that over tcp; furthest apart with hint (200 µs against 100 µs); no clear difference in 1 of 2 pairs."; !strings.Contains(found, want) {
 		t.Errorf("want %q in:\n%s", want, found)
 	}
 }
@@ -259,10 +259,13 @@ func TestSpreadOfThroughput(t *testing.T) {
 	s := Summarize(run)
 	g := s.mainGrid()
 	last := len(g.head) - 1
-	if g.head[last] != spreadOfCommits || g.rows[0][last] != "±50%" || g.rows[1][last] != " " {
+	if g.head[last] != "spread" || g.rows[0][last] != "±50%*" || g.rows[1][last] != "±0%" {
 		t.Errorf("%q\n%q", g.head, g.rows)
 	}
-	if !strings.Contains(strings.Join(s.legend(g), "\n"), spreadOfCommits+": ") {
+	if text := all(t, run)["markdown"]; !strings.Contains(text, "spread of commits/s |") {
+		t.Error("the report does not show both spreads")
+	}
+	if !strings.Contains(strings.Join(s.legend(g), "\n"), "*: the spread of commits/s") {
 		t.Error("the legend does not say what that is")
 	}
 }

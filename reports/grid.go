@@ -30,6 +30,7 @@ type column struct {
 	show  func(float64) string        // unless it is a duration
 	unit  string                      // durations: columns with the same unit key are shown in the same unit
 	none  string                      // what stands where there is no figure, if not notMeasured
+	mark  func(*Cell) string          // what stands behind a figure; nil for nothing
 }
 
 func latencyColumn(head string, q float64) column {
@@ -52,21 +53,47 @@ func quantileColumn(head, unit string, of func(*Cell) *results.Histogram, q floa
 		}}
 }
 
-// spreadColumns are the spread of a scenario's main figure and, where it is much larger, that of commits/s.
+// spread returns that of a scenario's main figure.
+func (s *Summary) spread(c *Cell) (float64, bool) {
+	return mainMetric(s.of(c.Scenario)).over(c).Spread()
+}
+
+// spreadOfCommits returns that of commits/s where it is the main figure's beside p50 and much larger: p50 alone would
+// make such a cell look steadier than it is.
+func (s *Summary) spreadOfCommits(c *Cell) (float64, bool) {
+	p50, ok := s.spread(c)
+	v, _ := c.Throughput.Spread()
+	return v, ok && c.RatePerSec == 0 && mainMetric(s.of(c.Scenario)).name == p50Metric.name && v > 2*p50 && v > 0.05
+}
+
+func showSpread(v float64) string { return "±" + percent(v) }
+
+// spreadColumn is the larger of both, marked if it is that of commits/s: the main table has no room for two.
+func (s *Summary) spreadColumn() column {
+	return column{head: "spread", show: showSpread,
+		value: func(c *Cell) (float64, bool) {
+			if v, ok := s.spreadOfCommits(c); ok {
+				return v, true
+			}
+			return s.spread(c)
+		},
+		mark: func(c *Cell) string {
+			if _, ok := s.spreadOfCommits(c); ok {
+				return spreadMark
+			}
+			return ""
+		}}
+}
+
+// spreadColumns are both.
 func (s *Summary) spreadColumns() []column {
-	main := func(c *Cell) (float64, bool) { return mainMetric(s.of(c.Scenario)).over(c).Spread() }
-	show := func(v float64) string { return "±" + percent(v) }
 	return []column{
-		{head: "spread", value: main, show: show},
-		{head: spreadOfCommits, none: " ", show: show, value: func(c *Cell) (float64, bool) {
-			p50, ok := main(c)
-			v, _ := c.Throughput.Spread()
-			return v, ok && c.RatePerSec == 0 && mainMetric(s.of(c.Scenario)).name == p50Metric.name && v > 2*p50 && v > 0.05
-		}},
+		{head: "spread", value: s.spread, show: showSpread},
+		{head: "spread of commits/s", none: " ", value: s.spreadOfCommits, show: showSpread},
 	}
 }
 
-const spreadOfCommits = "spread commits/s"
+const spreadMark = "*"
 
 // mainColumns are the columns of the main table.
 func (s *Summary) mainColumns() []column {
@@ -91,7 +118,7 @@ func (s *Summary) mainColumns() []column {
 		}, show: number},
 		{head: "no leader", value: leaderlessMetric.value, unit: "failover"},
 	}
-	columns = append(append(columns, s.spreadColumns()...), s.floorColumns()...)
+	columns = append(append(columns, s.spreadColumn()), s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
 		columns = append(columns, column{head: "trials", none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
 			show: func(v float64) string { return fmt.Sprintf("%.0f of %d", v, s.Run.Header.Repeat) }})
@@ -143,6 +170,10 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 		}
 		for i, col := range used {
 			v, ok := col.value(c)
+			mark := ""
+			if col.mark != nil {
+				mark = col.mark(c)
+			}
 			switch {
 			case c.Status != results.OK && i == 0:
 				row = append(row, statusWord(c.Status))
@@ -151,7 +182,7 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 			case ok && col.unit != "":
 				row = append(row, unitFor(largest[col.unit]).show(v))
 			case ok:
-				row = append(row, col.show(v))
+				row = append(row, col.show(v)+mark)
 			case col.why != nil && col.why(c) != "":
 				row = append(row, col.why(c))
 			default:
@@ -186,8 +217,8 @@ func (s *Summary) legend(g grid) []string {
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
-	if slices.Contains(g.head, spreadOfCommits) {
-		lines = append(lines, spreadOfCommits+": that of commits/s, where it is over 5% and more than twice that of p50")
+	if slices.ContainsFunc(s.of(""), func(c *Cell) bool { _, ok := s.spreadOfCommits(c); return ok }) {
+		lines = append(lines, spreadMark+": the spread of commits/s, where it is over 5% and more than twice that of p50")
 	}
 	if slices.Contains(g.head, "RPCs/commit") {
 		lines = append(lines, "RPCs: AppendEntries requests, heartbeats among them, replies not counted; bytes: of all frames, both ways, between all replicas"+s.traffic())
