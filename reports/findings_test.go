@@ -302,4 +302,7 @@ func TestTheReportExplainsItsWords(t *testing.T) {
 			t.Errorf("%q does not stand before the findings", want)
 		}
 	}
+	if text := all(t, peersRun)["markdown"]; !strings.Contains(text, "- own: the engine times things in its own way") {
+		t.Error("nothing says what own is")
+	}
 }

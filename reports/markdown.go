@@ -179,11 +179,15 @@ func (m *markdown) words(cells []*Cell) {
 		return list
 	}
 	m.list(lines("scenario", m.s.scenarios()))
+	own := ""
 	g := grid{head: append([]string{"strategy"}, choiceNames...), right: make([]bool, 1+len(choiceNames))}
 	var backups, gates []string
 	for _, of := range grouped(cells, func(c *Cell) string { return c.Strategy }) {
 		c := of[0]
 		if len(c.Choices) == 0 {
+			if c.EngineKind != "" {
+				own = c.Strategy
+			}
 			continue
 		}
 		row := []string{c.Strategy}
@@ -199,13 +203,16 @@ func (m *markdown) words(cells []*Cell) {
 		}
 		g.rows = append(g.rows, row)
 	}
-	if len(g.rows) == 0 {
-		return
+	if len(g.rows) > 0 {
+		m.para("A strategy is five choices: the backup, by which a leader finds the place where a follower's log agrees with its own, " +
+			"and four gates, at which a proposal waits: until it is sent, until it is committed, until followers are told of the commit, and until it is applied.")
+		m.table(g)
 	}
-	m.para("A strategy is five choices: the backup, by which a leader finds the place where a follower's log agrees with its own, " +
-		"and four gates, at which a proposal waits: until it is sent, until it is committed, until followers are told of the commit, and until it is applied.")
-	m.table(g)
-	m.list(append(lines("backup", distinct(backups)), lines("gate", distinct(gates))...))
+	list := append(lines("backup", distinct(backups)), lines("gate", distinct(gates))...)
+	if own != "" {
+		list = append(list, own+": the engine times things in its own way")
+	}
+	m.list(list)
 }
 
 // distinct returns each name once, in order of first appearance.
