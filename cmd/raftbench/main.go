@@ -129,8 +129,9 @@ Examples:
   raftbench list strategies
   raftbench report raftbench-results/<run> --format markdown
 
-Exit status: 0 all is well; 1 a safety or accounting check failed; 2 bad flag or file; 3 the environment: disk, port,
-privilege; 4 interrupted, what was measured is kept and reported; 5 something could not be measured.`,
+Exit status: 0 all is well; 1 a safety or accounting check failed, or a test of run lab2b; 2 bad flag or file; 3 the
+environment: disk, port, privilege; 4 interrupted, what was measured is kept and reported; 5 something could not be
+measured.`,
 		Writer:                 stdout,
 		ErrWriter:              stderr,
 		HideVersion:            true, // our own flag prints what the command prints
@@ -172,12 +173,26 @@ privilege; 4 interrupted, what was measured is kept and reported; 5 something co
 // hushUsage makes a bad flag cost one line everywhere, not a page of help, and says of a command that it takes another.
 func hushUsage(path string, commands []*cli.Command) {
 	for _, c := range commands {
-		c.OnUsageError, c.HideHelpCommand = usageError, true
+		c.OnUsageError, c.HideHelpCommand, c.Before = usageError, true, noEmptyValues
 		if path := path + " " + c.Name; len(c.Subcommands) > 0 {
 			c.UsageText = path + " command [command options]"
 			hushUsage(path, c.Subcommands)
 		}
 	}
+}
+
+// noEmptyValues refuses a flag that is given without anything in it: most often a variable of a script that is not set.
+func noEmptyValues(c *cli.Context) error {
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if name == "faults" {
+			continue // none of them
+		}
+		if _, text := f.(*cli.StringFlag); text && c.IsSet(name) && strings.TrimSpace(c.String(name)) == "" {
+			return usage("--%s: its value is empty: give one, or leave the flag out", name)
+		}
+	}
+	return nil
 }
 
 // usageError says in our words what the flag package found.
