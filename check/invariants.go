@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -578,7 +579,9 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	if s.Applied != w.applied {
 		v.fail(StateMachine, w, "it says that %d entries are applied, its state machine was given %d", s.Applied, w.applied)
 	}
-	if q := w.node.Queues(); q.Held > raft.DefaultMaxHeld || q.PendingSaves > raft.DefaultMaxHeld || q.UncommittedBytes > raft.DefaultMaxUncommittedBytes+uint64(raft.DefaultMaxEntryBytes)+raft.EntryOverhead {
+	// One proposal that is taken while there is room may go beyond the limit, by its own size.
+	held, uncommitted := cmp.Or(v.cfg.MaxHeld, raft.DefaultMaxHeld), cmp.Or(v.cfg.MaxUncommittedBytes, raft.DefaultMaxUncommittedBytes)
+	if q := w.node.Queues(); q.Held > held || q.PendingSaves > held || q.UncommittedBytes > uint64(uncommitted)+v.largest {
 		v.fail(Bounded, w, "%d messages are held back, %d saves are under way and %d bytes are not committed", q.Held, q.PendingSaves, q.UncommittedBytes)
 	}
 	if s.Role == raft.Leader {

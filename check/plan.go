@@ -170,6 +170,12 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 		g.Boot[id] = b
 	}
 	d.faults(p)
+	if p.Disk == (sim.Disk{}) && slices.ContainsFunc(p.Faults, func(f Fault) bool { return f.Kind == TornFault }) {
+		p.Disk.Sync = d.span(20*time.Microsecond, g.ElectionTimeout/80) // or nothing is ever being written
+	}
+	if d.chance(0.2) {
+		g.MaxUncommittedBytes, g.MaxHeld = 1+d.IntN(4096), g.Replicas+d.IntN(16)
+	}
 	if minority := (g.Replicas - 1) / 2; minority > 0 && d.chance(0.4) {
 		for _, i := range d.Perm(g.Replicas)[:1+d.IntN(minority)] {
 			p.BrokenForGood = append(p.BrokenForGood, raft.ID(i+1))

@@ -74,9 +74,11 @@ type Config struct {
 	NoOp            bool
 	Seed            uint64
 
-	MaxAppendBytes int // see raft.Config; 0 means its default, as for the next two
-	MaxInFlight    int
-	MaxEntryBytes  int
+	MaxAppendBytes      int // see raft.Config; 0 means its default, as for the others
+	MaxInFlight         int
+	MaxEntryBytes       int
+	MaxUncommittedBytes int
+	MaxHeld             int
 
 	// SendApart sends an AppendEntries without entries, such as the news of a commit, although one with entries goes to
 	// the same follower at the same moment and says the same; otherwise a driver that can tell leaves it out. It is a

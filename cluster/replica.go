@@ -43,6 +43,7 @@ func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) 
 		ID: id, Voters: voters, Strategy: cfg.Strategy, Heartbeat: cfg.Heartbeat, ElectionTimeout: cfg.ElectionTimeout,
 		Seed: cfg.Seed, PreVote: cfg.PreVote, CheckQuorum: cfg.CheckQuorum, NoOp: cfg.NoOp, Events: cfg.Events(),
 		MaxAppendBytes: cfg.MaxAppendBytes, MaxInFlight: cfg.MaxInFlight, MaxEntryBytes: cfg.MaxEntryBytes,
+		MaxUncommittedBytes: cfg.MaxUncommittedBytes, MaxHeld: cfg.MaxHeld,
 	}, disk.Saved())
 	if err != nil {
 		return nil, err

@@ -165,8 +165,14 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 	return sent
 }
 
-// commitFor returns the commitIndex that this follower can use: up to what it is known to have.
-func (n *Node) commitFor(p *progress) uint64 { return min(n.commit, p.match) }
+// commitFor returns the commitIndex that this follower can use: up to what it is known to have. If that was compacted away
+// here, no message can prove it, and there is nothing to tell before a search has found more.
+func (n *Node) commitFor(p *progress) uint64 {
+	if p.match+1 < n.log.First() {
+		return 0
+	}
+	return min(n.commit, p.match)
+}
 
 // settleApply opens the Apply gate.
 func (n *Node) settleApply(rides, beat bool) {

@@ -33,7 +33,7 @@ func (n *Node) AppendProgress(list []Progress) []Progress {
 type Queues struct {
 	Held             int    // messages that wait for the disk
 	PendingSaves     int    // saves that are not durable yet
-	UncommittedBytes uint64 // of entries after commitIndex
+	UncommittedBytes uint64 // of a leader's entries of its term that are not committed
 }
 
 // Queues returns the lengths of the node's queues.

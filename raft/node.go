@@ -173,11 +173,14 @@ func (n *Node) Propose(now Time, data []byte) (index, term uint64, err error) {
 	return n.log.Last(), n.term, nil
 }
 
+// uncommittedBytes returns the bytes of this leader's entries that are not committed. What it has from earlier terms does
+// not count: only an entry of its own commits that, so there must always be room for one.
 func (n *Node) uncommittedBytes() uint64 {
-	if n.commit >= n.log.Last() {
+	last := n.log.Last()
+	if n.role != Leader || n.commit >= last || n.log.LastTerm() != n.term {
 		return 0
 	}
-	return n.log.offset(n.log.Last()+1) - n.log.offset(n.commit+1)
+	return n.log.offset(last+1) - n.log.offset(max(n.commit+1, n.log.FirstOfTermAt(last), n.log.First()))
 }
 
 // Step handles a message, of which it keeps nothing. Messages from replicas outside the group are ignored, and so are

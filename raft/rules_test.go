@@ -45,6 +45,7 @@ var rules = []struct {
 	{"what was truncated is no longer durable", "ra issue 637", truncatedNotDurable},
 	{"a deposed leader says nothing in the new term", "NuRaft issue 293", deposedSilent},
 	{"what was compacted away matches", "openraft", compactedMatches},
+	{"what was compacted away and not heard of is asked for once", "", compactedUnheard},
 	{"a leader whose disk stalls still serves", "thesis, section 10.2.1", stalledLeaderDisk},
 	{"a replica cut off from the others does not depose their leader", "thesis, section 9.6", noDisruption},
 	{"a leader without a quorum steps down", "thesis, section 6.2", stepsDown},
@@ -630,6 +631,30 @@ func compactedMatches(t *testing.T) {
 	}
 }
 
+func compactedUnheard(t *testing.T) {
+	g := newGroup(t, 3)
+	g.elect(1)
+	g.mustPropose(1, "a", "b")
+	g.run(3 * heartbeat)
+	g.cut[link{2, 1}] = true // its answers are lost
+	g.mustPropose(1, "c", "d")
+	g.run(3 * heartbeat)
+	g.compact(1, 4)
+	if p := g.node(1).AppendProgress(nil)[0]; p.Match != 2 || g.status(1).First != 5 {
+		t.Fatalf("the leader takes 2 for having entries up to %d, and its log begins at %d", p.Match, g.status(1).First)
+	}
+	g.heal()
+	g.node(1).Reachable(g.now, 2)
+	g.settle(1)
+	if n := len(g.find(1, 2)); n > 1 {
+		t.Errorf("it has %d messages for a follower of whom it knows only what it has forgotten itself", n)
+	}
+	g.run(3 * heartbeat)
+	if p := g.node(1).AppendProgress(nil)[0]; p.Match != 4 {
+		t.Errorf("it has found out that 2 has entries up to %d, want 4", p.Match)
+	}
+}
+
 func stalledLeaderDisk(t *testing.T) {
 	g := newGroup(t, 3)
 	g.elect(1)
@@ -865,6 +890,13 @@ func limits(t *testing.T) {
 	}
 	g.deliverAll()
 	wantCommit(t, g, 1, 4)
+
+	// What earlier terms left uncommitted leaves room for the entry that commits it.
+	g = newGroup(t, 3, using(func(c *raft.Config) { c.MaxUncommittedBytes = 20 }), holding(1, 2, 1, 1, 2, 2))
+	g.elect(1)
+	g.mustPropose(1, "x")
+	g.deliverAll()
+	wantCommit(t, g, 1, 5)
 
 	// A disk that is stuck while the node goes on.
 	g = newGroup(t, 3, using(func(c *raft.Config) { c.MaxHeld = 4 }))
