@@ -632,7 +632,7 @@ func compactedMatches(t *testing.T) {
 }
 
 func compactedUnheard(t *testing.T) {
-	g := newGroup(t, 3)
+	g := newGroup(t, 3, using(func(c *raft.Config) { c.Strategy.Send, c.Strategy.Announce = hold3ms, now })) // so that the search has to wait
 	g.elect(1)
 	g.mustPropose(1, "a", "b")
 	g.run(3 * heartbeat)
