@@ -281,7 +281,11 @@ func (s *Summary) ratios(m metric, pairs []pair, of string) string {
 	case n == 1 || times(least) == times(most):
 		x, _ := m.value(low.from)
 		y, _ := m.value(low.to)
-		return fmt.Sprintf("is %s%s (%s against %s)", times(least), of, m.show(y), m.show(x))
+		unit := ""
+		if !m.isNs {
+			unit = "/s"
+		}
+		return fmt.Sprintf("is %s%s (%s against %s)", times(least), of, m.show(y)+unit, m.show(x)+unit)
 	}
 	text := fmt.Sprintf("is %s (%s) to %s (%s)%s", times(least), s.own(low.to), times(most), s.own(high.to), of)
 	if alike > 0 {

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,11 @@ func TestEnginesAreNamed(t *testing.T) {
 		if !strings.Contains(found, want) {
 			t.Errorf("want %q in:\n%s", want, found)
 		}
+	}
+	run := crossed(cells[1:3], func(i int) []results.Trial { return []results.Trial{closed(4, took[1+i])} })
+	want := "steady: raftbench's p50 is 10x that of etcd (400 µs against 40.0 µs), its throughput is 0.10x (10,000/s against 100,000/s)."
+	if pair := Summarize(run).Findings(); !slices.Contains(pair, want) {
+		t.Errorf("want %q in %q", want, pair)
 	}
 	if strings.Contains(found, "own") {
 		t.Errorf("an engine is called own:\n%s", found)
