@@ -136,6 +136,8 @@ func (v *virtual) idle(c *cli.Context) error {
 		return usage("--loss-burst is %g, but nothing is lost: give --loss, such as --loss 1%%", l.LossBurst)
 	case l.Distribution != sim.Uniform && l.Jitter == 0:
 		return usage("--jitter-distribution is %v, but delays do not vary: give --jitter, such as --jitter 1ms", l.Distribution)
+	case (l.Loss > 0 || l.Reorder > 0) && !slices.ContainsFunc(transportsAsked(c), func(name string) bool { return name != "mem" }):
+		return usage("--loss and --reorder are %s and %s, but over mem nothing is lost or overtaken: give another --transport, such as tcp", c.String("loss"), c.String("reorder"))
 	case l.Duplicate > 0 && !slices.Contains(transportsAsked(c), datagram):
 		return usage("--duplicate is %s, but over %s each frame arrives once: add --transport %s", c.String("duplicate"), c.String("transport"), datagram)
 	}
