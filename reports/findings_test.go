@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -190,9 +191,17 @@ func TestLittlesLawHoldsInARow(t *testing.T) {
 	if len(curves) != 1 {
 		t.Fatalf("%d curves", len(curves))
 	}
-	for _, c := range curves[0].cells {
-		if got := c.Reached * c.mean() / 1e9 / float64(c.Clients); got < 0.99 || got > 1.01 {
-			t.Errorf("%d clients: throughput x latency is %.2f times that", c.Clients, got)
+	g := s.curveGrid(curves)
+	at := func(row []string, head string) float64 {
+		v, err := strconv.ParseFloat(strings.ReplaceAll(row[slices.Index(g.head, head)], ",", ""), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for i, row := range g.rows {
+		if got := at(row, "reached/s") * at(row, "mean µs") / 1e6 / float64(clients[i]); got < 0.98 || got > 1.02 {
+			t.Errorf("%d clients: throughput x latency is %.2f times that: %q", clients[i], got, row)
 		}
 	}
 }
