@@ -13,6 +13,9 @@
 package labadapter
 
 import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
 	"time"
 
 	"github.com/raftbench/raftbench/raft"
@@ -48,4 +51,13 @@ type state struct {
 	Term    uint64
 	Vote    raft.ID
 	Entries raft.Entries
+}
+
+// encode writes what is saved, and commands.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(v); err != nil {
+		panic(fmt.Sprintf("labadapter: %T cannot be encoded: %v", v, err))
+	}
+	return b.Bytes()
 }

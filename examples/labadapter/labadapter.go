@@ -22,14 +22,15 @@ type Raft struct {
 	saved state
 	timer *time.Timer
 	dead  bool
+	done  chan struct{} // closed when it is dead
 	queue []ApplyMsg
 	ready *sync.Cond // something is in the queue, or the replica is dead
 }
 
 // Make starts the replica peers[me] from what persister holds. What is committed goes to applyCh in order, until Kill;
-// then applyCh is closed. Commands are of types that encoding/gob knows.
+// then applyCh is closed, whether anybody reads from it or not. Commands are of types that encoding/gob knows.
 func Make(peers []Peer, me int, persister Persister, applyCh chan<- ApplyMsg, cfg Config) (*Raft, error) {
-	rf := &Raft{peers: peers, origin: time.Now(), persister: persister, saved: state{Entries: raft.Entries{First: 1}}}
+	rf := &Raft{peers: peers, origin: time.Now(), persister: persister, saved: state{Entries: raft.Entries{First: 1}}, done: make(chan struct{})}
 	rf.ready = sync.NewCond(&rf.mu)
 	if b := persister.ReadRaftState(); len(b) > 0 {
 		err := gob.NewDecoder(bytes.NewReader(b)).Decode(&rf.saved)
@@ -78,7 +79,10 @@ func (rf *Raft) GetState() (term int, isLeader bool) {
 func (rf *Raft) Kill() {
 	rf.mu.Lock()
 	defer rf.mu.Unlock()
-	rf.dead = true
+	if !rf.dead {
+		rf.dead = true
+		close(rf.done)
+	}
 	rf.timer.Stop()
 	rf.ready.Broadcast()
 }
@@ -156,14 +160,6 @@ func (rf *Raft) save(s raft.Save) {
 	rf.persister.SaveRaftState(encode(rf.saved))
 }
 
-func encode(v any) []byte {
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(v); err != nil {
-		panic(fmt.Sprintf("labadapter: %T cannot be encoded: %v", v, err))
-	}
-	return b.Bytes()
-}
-
 func (rf *Raft) enqueue(run raft.Entries) {
 	for e := range run.All() {
 		msg := ApplyMsg{CommandValid: true, CommandIndex: int(e.Index)}
@@ -190,7 +186,11 @@ func (rf *Raft) apply(applyCh chan<- ApplyMsg) {
 			return
 		}
 		for _, msg := range batch {
-			applyCh <- msg
+			select {
+			case applyCh <- msg:
+			case <-rf.done:
+				return
+			}
 		}
 	}
 }

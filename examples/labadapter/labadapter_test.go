@@ -89,6 +89,43 @@ func TestReplyAnswersItsCall(t *testing.T) {
 	}
 }
 
+// A replica that is killed in the middle of what it hands over ends, although nobody reads any more. Killing it twice does
+// nothing more.
+func TestKillEndsWhatIsHandedOver(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	strategy, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	applyCh := make(chan ApplyMsg)
+	rf, err := Make([]Peer{nil, nil}, 0, &disk{}, applyCh, Config{Strategy: strategy, Heartbeat: time.Second, ElectionTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := raft.Entries{First: 1}
+	for range 100 {
+		command := any("command")
+		entries.Append(1, encode(&command))
+	}
+	request := raft.Message{Type: raft.AppendEntries, From: 2, To: 1, Term: 1, Seq: 1, Entries: entries, Commit: 100}
+	rf.Handle(&request, &raft.Message{})
+	if msg := <-applyCh; msg.CommandIndex != 1 {
+		t.Fatalf("applied %+v, want command 1", msg)
+	}
+	rf.Kill()
+	rf.Kill()
+	if err := goleak.Find(); err != nil {
+		t.Error(err)
+	}
+	last := 1
+	for msg := range applyCh {
+		last = msg.CommandIndex
+	}
+	if last > 2 {
+		t.Errorf("command %d was handed over after the replica was killed", last)
+	}
+}
+
 // What was saved by one life is there in the next.
 func TestStateSurvives(t *testing.T) {
 	strategy, err := strategies.Parse("eager")
