@@ -222,6 +222,9 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 }
 
 func testsOf(c *cli.Context) ([]lab.Test, error) {
+	if err := courseNames(c); err != nil {
+		return nil, err
+	}
 	if c.IsSet("test") {
 		if c.IsSet("suite") {
 			return nil, usage("--suite and --test exclude each other: a test's name says its suite")
