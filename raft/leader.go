@@ -105,7 +105,11 @@ func (n *Node) Reachable(now Time, id ID) {
 	switch {
 	case p == nil:
 	case n.role == Leader:
+		since, untouched := p.since, !p.probing && !p.stalled && p.next == p.match+1
 		n.restart(p)
+		if untouched && !p.probing {
+			p.since = since // what has not been sent yet does not wait any longer for this
+		}
 		p.told = 0
 	case n.role == Candidate || n.role == PreCandidate:
 		n.requestVote(id)

@@ -52,6 +52,7 @@ var rules = []struct {
 	{"a half-connected leader does not keep others from electing", "openraft issue 2080", halfConnected},
 	{"nothing waits without need", "openraft issue 54", noWaiting},
 	{"what a gate holds goes when its time comes", "", gateOpensInTime},
+	{"a new connection makes nothing wait longer that was not sent", "", waitsOn},
 	{"a dead follower costs a barrier one heartbeat", "", barrierOnce},
 	{"a proposal costs one message a follower and one answer", "", messagesPerProposal},
 	{"a dead follower is not flooded", "", deadFollower},
@@ -727,6 +728,20 @@ func noWaiting(t *testing.T) {
 				t.Fatalf("without any time passing replica %d has applied %d, want %d", id, s.Applied, i+1)
 			}
 		}
+	}
+}
+
+func waitsOn(t *testing.T) {
+	g := newGroup(t, 3, using(func(c *raft.Config) { c.Strategy.Send = hold3ms }))
+	g.elect(1)
+	g.run(heartbeat)
+	g.mustPropose(1, "a")
+	g.advance(2 * time.Millisecond)
+	g.node(1).Reachable(g.now, 2) // of what waits nothing was under way
+	g.settle(1)
+	g.advance(time.Millisecond)
+	if n := g.node(1).AppendProgress(nil)[0].InFlight; n != 1 {
+		t.Errorf("after 3ms, with a new connection after 2ms, %d messages are in flight, want 1", n)
 	}
 }
 
