@@ -46,8 +46,9 @@ func explainCommand() *cli.Command {
 		Name:      "explain",
 		Usage:     "show the messages of one strategy, or of two side by side, while a follower catches up",
 		ArgsUsage: "A [B]",
-		Description: `A and B are strategies, as for run matrix; A alone is shown by itself. The scenario is played once with each, in virtual
-time and with the same seed; shown is what leader and follower say to each other from the moment the follower is healed.
+		Description: `A and B are strategies, as for run matrix; A alone is shown by itself. The scenario is played once with each, in
+virtual time and with the same seed; shown is what leader and follower say to each other from the moment the follower
+is healed.
 
 Examples:
   raftbench explain linear-signal fast-signal --scenario diverge --diverge-terms 3 --diverge-entries 9

@@ -26,7 +26,8 @@ func lab2bCommand() *cli.Command {
 		Name:  "lab2b",
 		Usage: "play the MIT Raft lab's tests with any strategy, and say where their seconds go",
 		Description: `The tests of lab 2 of MIT 6.824 (6.5840), parts 2A, 2B and 2C, in this project's own words, with the course's limits:
-a limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at once.
+a limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at
+once.
 
 Examples:
   raftbench run lab2b                                         part 2B, the classroom's strategies and eager, over tcp
