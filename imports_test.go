@@ -3,9 +3,11 @@
 package raftbench_test
 
 import (
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,29 +28,28 @@ var mayImport = map[string]string{
 	"cluster":             "raft transports",
 	"cluster/live":        "cluster raft transports internal/wakeup",
 	"cluster/sim":         "cluster raft transports internal/nearest",
-	"cluster/...":         "cluster raft strategies transports",
+	"cluster/...":         "cluster raft strategies",
 	"engines":             "cluster raft transports",
-	"engines/conformance": "cluster cluster/live engines engines/ raft strategies transports transports/",
+	"engines/conformance": "cluster cluster/live engines raft strategies",
 	"engines/...":         "cluster raft transports internal/wakeup",
 	"results":             "",
 	"reports":             "results",
 	"bench":               "cluster engines raft results check",
 	"check":               "cluster cluster/sim raft strategies transports",
 	"check/...":           "bench cluster cluster/live cluster/sim raft results strategies transports transports/mem",
-	"lab":                 "cluster raft results transports check",
+	"lab":                 "cluster raft results transports",
 	"explain":             "bench cluster cluster/sim raft results transports",
 	"internal/...":        "",
-	"examples/...":        "lab raft strategies transports",
+	"examples/...":        "raft",
 	"cmd/raftbench":       "*",
-	"cmd/raftbench/...":   "",
 }
 
 // libraries says where a library may be imported, tests aside: everything else is free of it.
 var libraries = map[string]string{
 	"github.com/HdrHistogram/hdrhistogram-go": "results",
 	"github.com/anishathalye/porcupine":       "check",
-	"github.com/cespare/xxhash/v2":            "check cluster engines lab",
-	"github.com/dustin/go-humanize":           "cmd/raftbench reports",
+	"github.com/cespare/xxhash/v2":            "check cluster engines",
+	"github.com/dustin/go-humanize":           "cmd/raftbench",
 	"github.com/hashicorp/go-hclog":           "engines/hashicorp",
 	"github.com/hashicorp/raft":               "engines/hashicorp",
 	"github.com/olekukonko/tablewriter":       "cmd/raftbench reports",
@@ -57,7 +58,7 @@ var libraries = map[string]string{
 	"github.com/schollz/progressbar/v3":       "cmd/raftbench",
 	"github.com/urfave/cli/v2":                "cmd/raftbench",
 	"go.etcd.io/raft/v3":                      "engines/etcd",
-	"go.uber.org/goleak":                      "transports/conformance engines/conformance cluster/conformance",
+	"go.uber.org/goleak":                      "transports/conformance",
 	"golang.org/x/sys":                        "internal/wakeup",
 	"golang.org/x/term":                       "cmd/raftbench",
 	"google.golang.org/protobuf":              "engines/etcd",
@@ -105,33 +106,91 @@ func sources(t *testing.T) []source {
 	return list
 }
 
-// rule returns the packages that dir may import.
-func rule(dir string) (list []string, ok bool) {
+// rule returns the packages that dir may import, and which rule says so.
+func rule(dir string) (list []string, name string, ok bool) {
 	if names, ok := mayImport[dir]; ok {
-		return strings.Fields(names), true
+		return strings.Fields(names), dir, true
 	}
 	for up := dir; strings.Contains(up, "/"); {
 		up = up[:strings.LastIndex(up, "/")]
 		if names, ok := mayImport[up+"/..."]; ok {
-			return append(strings.Fields(names), up, up+"/"), true
+			return append(strings.Fields(names), up, up+"/"), up + "/...", true
 		}
 	}
-	return nil, false
+	return nil, "", false
+}
+
+// allows reports whether a permission covers a package.
+func allows(permission, path string) bool {
+	return permission == "*" || permission == path || strings.HasSuffix(permission, "/") && strings.HasPrefix(path, permission)
+}
+
+// within reports whether a folder is another or below it.
+func within(dir, where string) bool { return dir == where || strings.HasPrefix(dir, where+"/") }
+
+// unused lists the permissions of both tables that no file needs, so that they go when their reason goes.
+func unused(list []source, mayImport, libraries map[string]string) []string {
+	needed := map[string][]string{}   // imports, by rule
+	imported := map[string][]string{} // folders, by library
+	for _, s := range list {
+		_, name, _ := rule(s.dir)
+		for _, path := range s.imports {
+			if own, ok := strings.CutPrefix(path, module); ok {
+				needed[name] = append(needed[name], own)
+			}
+			for library := range libraries {
+				if within(path, library) {
+					imported[library] = append(imported[library], s.dir)
+				}
+			}
+		}
+	}
+	var found []string
+	for name, permissions := range mayImport {
+		for _, p := range strings.Fields(permissions) {
+			if !slices.ContainsFunc(needed[name], func(path string) bool { return allows(p, path) }) {
+				found = append(found, fmt.Sprintf("%s may import %s, and does not", name, p))
+			}
+		}
+	}
+	for library, where := range libraries {
+		for _, w := range strings.Fields(where) {
+			if !slices.ContainsFunc(imported[library], func(dir string) bool { return within(dir, w) }) {
+				found = append(found, fmt.Sprintf("%s may import %s, and does not", w, library))
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// TestNoUnusedPermissions: what nobody needs is not allowed.
+func TestNoUnusedPermissions(t *testing.T) {
+	list := sources(t)
+	for _, text := range unused(list, mayImport, libraries) {
+		t.Errorf("%s: take that out of this file's table, and of ARCHITECTURE.md", text)
+	}
+	// Planted, it is found.
+	planted := maps.Clone(mayImport)
+	planted["reports"] += " bench"
+	shelf := maps.Clone(libraries)
+	shelf["golang.org/x/term"] += " raft"
+	if got := unused(list, planted, shelf); !slices.Contains(got, "reports may import bench, and does not") || !slices.Contains(got, "raft may import golang.org/x/term, and does not") {
+		t.Errorf("planted permissions are not found: %q", got)
+	}
 }
 
 // TestWhoImportsWhom keeps the rooms apart, as ARCHITECTURE.md says.
 func TestWhoImportsWhom(t *testing.T) {
 	for _, s := range sources(t) {
-		allowed, ok := rule(s.dir)
+		allowed, _, ok := rule(s.dir)
 		if !ok {
 			t.Errorf("%s: no rule says whom %s may import: add one to mayImport, and a line to ARCHITECTURE.md", s.path, s.dir)
 			continue
 		}
 		for _, path := range s.imports {
 			if own, ok := strings.CutPrefix(path, module); ok {
-				if !slices.ContainsFunc(allowed, func(a string) bool {
-					return a == "*" || a == own || strings.HasSuffix(a, "/") && strings.HasPrefix(own, a)
-				}) {
+				if !slices.ContainsFunc(allowed, func(a string) bool { return allows(a, own) }) {
 					t.Errorf("%s: %s may not import %s", s.path, s.dir, own)
 				}
 				continue
@@ -143,10 +202,10 @@ func TestWhoImportsWhom(t *testing.T) {
 				t.Errorf("%s: the core has no lock", s.path)
 			}
 			for library, where := range libraries {
-				if path != library && !strings.HasPrefix(path, library+"/") {
+				if !within(path, library) {
 					continue
 				}
-				if !slices.ContainsFunc(strings.Fields(where), func(w string) bool { return s.dir == w || strings.HasPrefix(s.dir, w+"/") }) {
+				if !slices.ContainsFunc(strings.Fields(where), func(w string) bool { return within(s.dir, w) }) {
 					t.Errorf("%s: %s may only be imported in %q", s.path, library, where)
 				}
 			}
