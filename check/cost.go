@@ -59,9 +59,12 @@ type search struct {
 	fresh   int             // rejections that have arrived in this turn for the first time
 	heard   raft.Time       // when it last answered, in this leadership
 	send    gateWatch
+	news    gateWatch
 	told    uint64 // highest commitIndex sent that the follower could use; 0 again after a loss
-	beats   int    // AppendEntries that carried neither entries nor news, since the first of them
-	since   raft.Time
+	// announced is the same whatever was lost: nobody announces twice.
+	announced uint64
+	beats     int // AppendEntries that carried neither entries nor news, since the first of them
+	since     raft.Time
 }
 
 // rejectedBefore reports whether this rejection has arrived before, and notes it.
@@ -187,6 +190,13 @@ func (v *Invariants) sendsCost(w *watched, m *raft.Message) {
 		s.since = w.now
 	}
 	news := min(m.Commit, m.PrevLogIndex+uint64(m.Entries.Count))
+	if news > s.announced {
+		s.news.passed(w.now)
+		if m.Entries.Count == 0 && !w.turn.tick && !w.turn.reachable && !w.progress[place].Probing {
+			v.announcesEarly(w, s, m, int(news-s.announced))
+		}
+		s.announced = news
+	}
 	switch {
 	case m.Entries.Count > 0 || news > s.told:
 		s.told = max(s.told, news)

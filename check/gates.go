@@ -152,6 +152,14 @@ func (v *Invariants) sendsEarly(w *watched, place int, m *raft.Message) {
 	}
 }
 
+// announcesEarly looks at news of a commit that leave by themselves.
+func (v *Invariants) announcesEarly(w *watched, st *search, m *raft.Message, count int) {
+	if v.rules.announce.name == "ride" {
+		v.fail(WakeUp, w, "commitIndex %d leaves for %d by itself, though Announce is ride", m.Commit, m.To)
+	}
+	v.hasty(w, strategies.AxisAnnounce, v.rules.announce, &st.news, count)
+}
+
 // commitGate follows the Commit gate of a leader: quorum is what a quorum holds.
 func (v *Invariants) commitGate(w *watched, s *raft.Status, quorum uint64) {
 	g := &w.commitGate
@@ -211,8 +219,15 @@ func (v *Invariants) gatesAtRest(w *watched) {
 		v.fail(WakeUp, w, "commitIndex moved to %d and nothing was sent, though Commit is ride", s.Commit)
 	}
 	for i := range w.searches {
-		p := &w.progress[i]
-		v.overdue(w, strategies.AxisSend, v.rules.send, &w.searches[i].send, int(s.Last+1-p.Next), p.InFlight)
+		p, st := &w.progress[i], &w.searches[i]
+		v.overdue(w, strategies.AxisSend, v.rules.send, &st.send, int(s.Last+1-p.Next), p.InFlight)
+		known := min(s.Commit, p.Match) // the commitIndex that it can use
+		if p.Match+1 < s.First {
+			known = 0 // no message can prove it any more
+		}
+		if st.news.waits(known > st.announced, w.now); known > st.announced {
+			v.overdue(w, strategies.AxisAnnounce, v.rules.announce, &st.news, int(known-st.announced), p.InFlight)
+		}
 	}
 }
 

@@ -156,6 +156,9 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 		// A late answer to an earlier probe of the same place: nothing but the search changes what it says.
 		n.rejected(p, m, flight{first: p.next, last: p.next - 1})
 	} else {
+		if p.late(m.Seq) >= 0 {
+			p.overdue = p.overdue[:0] // what was sent before that is lost after all
+		}
 		n.event(Event{Kind: EventStale, Peer: p.id, Prev: m.PrevLogIndex})
 	}
 }
@@ -207,7 +210,7 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 // most likely late too, behind many other bytes or because the machine stood still, and sending it again would only make
 // the queue longer. What it was sent meanwhile is left to itself.
 func (n *Node) resume(p *progress, seq uint64) bool {
-	at := slices.IndexFunc(p.overdue, func(f flight) bool { return f.seq == seq })
+	at := p.late(seq)
 	if at < 0 {
 		return false
 	}
@@ -219,6 +222,11 @@ func (n *Node) resume(p *progress, seq uint64) bool {
 	}
 	p.stalled, p.losses, p.answeredAt, p.since = false, 0, n.now, n.now
 	return true
+}
+
+// late returns the place of the overdue flight with this number, -1 if there is none.
+func (p *progress) late(seq uint64) int {
+	return slices.IndexFunc(p.overdue, func(f flight) bool { return f.seq == seq })
 }
 
 // landed drops the flights whose entries are all acknowledged: the answers to them were lost or are still to come.
