@@ -3,6 +3,10 @@ package lab
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,6 +72,73 @@ func TestLiveAll(t *testing.T) {
 		})
 		seen.judge(t, kind)
 	}
+}
+
+// The longer suite also compares the clocks: what the tests on the course's page take over sockets is what virtual time
+// says, within 5% of their total. Of each test the median of three plays counts, without its waits for stale leaders: those
+// are two seconds each, and come and go on both clocks, so that a total of 45 s may be 10% more the next time.
+func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
+	if !*long {
+		t.Skip("played with -live only")
+	}
+	const plays, tolerance = 3, 0.05
+	for _, name := range []string{"fast-loop", "eager"} {
+		var seen outcomes
+		var mu sync.Mutex
+		// By test, of each play.
+		virtual, live := map[string][]time.Duration{}, map[string][]time.Duration{}
+		all := t.Run(name, func(t *testing.T) {
+			for _, test := range pageTests(t) {
+				for seed := range uint64(plays) {
+					r := Play(t.Context(), test, settings(t, name, seed))
+					if r.Status != results.OK {
+						t.Fatalf("virtual: %s: %s", r.Status, r.Reason)
+					}
+					virtual[test.Name] = append(virtual[test.Name], r.Lab.Total-r.Lab.Stale)
+					t.Run(fmt.Sprint(test.Name, "/", seed), func(t *testing.T) {
+						t.Parallel()
+						s := settings(t, name, seed)
+						s.Open = over(tcp.Plain())
+						l := playInTime(t, test, s, &seen).Lab
+						mu.Lock()
+						defer mu.Unlock()
+						live[test.Name] = append(live[test.Name], l.Total-l.Stale)
+					})
+				}
+			}
+		})
+		if !all {
+			continue // and has said why
+		}
+		if seen.late.Load() > 0 {
+			t.Fatalf("%s: the machine was too late for %d plays: there is no total to compare", name, seen.late.Load())
+		}
+		sum := func(of map[string][]time.Duration) (s float64) {
+			for _, list := range of {
+				s += slices.Sorted(slices.Values(list))[plays/2].Seconds()
+			}
+			return s
+		}
+		v, l := sum(virtual), sum(live)
+		t.Logf("%s: %.2f s live, %.2f s in virtual time: %+.1f%%", name, l, v, 100*(l/v-1))
+		if math.Abs(l-v) > tolerance*v {
+			t.Errorf("%s takes %.2f s live and %.2f s in virtual time, want within %.0f%%", name, l, v, 100*tolerance)
+		}
+	}
+}
+
+// pageTests are those that the course's page shows figures of.
+func pageTests(t *testing.T) []Test {
+	t.Helper()
+	var list []Test
+	for _, name := range []string{"BasicAgree", "RPCBytes", "FailAgree", "FailNoAgree", "ConcurrentStarts", "Rejoin", "Backup", "Count"} {
+		test, ok := FindTest(name)
+		if !ok {
+			t.Fatalf("no test is called %s", name)
+		}
+		list = append(list, test)
+	}
+	return list
 }
 
 // outcomes counts what became of tests on one kind of group. One that the machine was too late for is skipped; but if all
