@@ -184,21 +184,38 @@ func (p *Plan) ParseItems(text string) (items []int, err error) {
 const mostPlays = 500
 
 // Shrink looks for as few items of a failing plan as possible that break the same rule (delta debugging: Zeller and
-// Hildebrandt, 2002). It returns their numbers.
-func (f *Failure) Shrink(ctx context.Context) []int {
+// Hildebrandt, 2002), and then for fewer clients and a shorter run. It returns the items' numbers and the short plan.
+func (f *Failure) Shrink(ctx context.Context) (items []int, short *Plan) {
 	plays := 0
-	fails := func(items []int) bool {
+	breaks := func(p *Plan) bool {
 		if plays++; plays > mostPlays || ctx.Err() != nil {
 			return false
 		}
-		out, err := f.Plan.Keep(items).Play(ctx, 0)
+		out, err := p.Play(ctx, 0)
 		return err == nil && out.Violation != nil && out.Violation.Rule == f.Outcome.Violation.Rule
 	}
-	var items []int
 	for i := range f.Plan.Items() {
 		items = append(items, i+1)
 	}
-	return smallest(items, fails)
+	items = smallest(items, func(items []int) bool { return breaks(f.Plan.Keep(items)) })
+	short = f.Plan.Keep(items)
+	for clients := range short.Clients {
+		if try := *short; clients > 0 {
+			if try.Clients = clients; breaks(&try) {
+				short = &try
+				break
+			}
+		}
+	}
+	for eighths := range time.Duration(8) {
+		if try := *short; eighths > 0 {
+			if try.Length = (short.Length * eighths / 8).Round(time.Microsecond); breaks(&try) {
+				short = &try
+				break
+			}
+		}
+	}
+	return items, short
 }
 
 // smallest returns a part of a failing list that fails too, and of which no single item can be left out.

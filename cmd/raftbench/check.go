@@ -43,6 +43,9 @@ Examples:
 			&cli.IntFlag{Name: "nodes", DefaultText: "each seed draws it", Usage: "replicas in every group, 1 to 15"},
 			&cli.StringFlag{Name: "strategy", DefaultText: "each seed draws it", Usage: "the strategy of every group"},
 			&cli.StringFlag{Name: "faults", Usage: "with --seed: only these faults of its schedule, by number, such as 2,5"},
+			&cli.IntFlag{Name: "clients", DefaultText: "each seed draws it", Usage: "with --seed: clients"},
+			&cli.DurationFlag{Name: "length", DefaultText: "each seed draws it", Usage: "with --seed: how long faults and clients go on, of virtual time"},
+			&cli.StringFlag{Name: "scenario", DefaultText: "all, before the seeds", Usage: "only this fixed scenario: " + strings.Join(fixedScenarios(), ", ")},
 			&cli.BoolFlag{Name: "exhaustive", DisableDefaultText: true, Usage: "all interleavings of a small group, instead of seeds"},
 			&cli.StringFlag{Name: "bounds", Value: defaultBounds, Usage: "with --exhaustive: how much may happen, of replicas=N, terms=N, proposals=N, crashes=N, beats=N, slow-disk, no-op"},
 			&cli.BoolFlag{Name: "calibrate", DisableDefaultText: true, Usage: "compare figures that are known beforehand with what is measured, in virtual time and live; takes two and a half minutes, and status 5 says that a live one is off: try again on an idle machine"},
@@ -97,15 +100,17 @@ func runCheck(c *cli.Context) error {
 	if seeds == 1 {
 		return checkSeed(c, first, limits)
 	}
-	if c.IsSet("faults") {
-		return usage("--faults is for one seed: give --seed without --seeds")
+	for _, name := range []string{"faults", "clients", "length"} {
+		if c.IsSet(name) {
+			return usage("--%s is for one seed: give --seed without --seeds", name)
+		}
 	}
 	return checkSeeds(c, &check.Hunt{First: first, Seeds: uint64(seeds), Jobs: c.Int("jobs"), Limits: limits})
 }
 
 // exclusive refuses flags that have no part in what is asked for, which would otherwise seem to.
 func exclusive(c *cli.Context) error {
-	mode, takes := "random faults", []string{"seeds", "seed", "duration", "jobs", "nodes", "strategy", "faults"}
+	mode, takes := "random faults", []string{"seeds", "seed", "duration", "jobs", "nodes", "strategy", "faults", "clients", "length"}
 	switch {
 	case c.Bool("exhaustive") && c.Bool("calibrate"):
 		return usage("--exhaustive and --calibrate exclude each other: give one of them")
@@ -113,11 +118,13 @@ func exclusive(c *cli.Context) error {
 		mode, takes = "--exhaustive", []string{"bounds", "duration", "jobs"}
 	case c.Bool("calibrate"):
 		mode, takes = "--calibrate", nil
+	case c.IsSet("scenario"):
+		mode, takes = "--scenario", nil
 	}
-	for _, name := range []string{"seeds", "seed", "duration", "jobs", "nodes", "strategy", "faults", "bounds"} {
+	for _, name := range []string{"seeds", "seed", "duration", "jobs", "nodes", "strategy", "faults", "clients", "length", "bounds"} {
 		switch {
 		case !c.IsSet(name) || slices.Contains(takes, name):
-		case name == "bounds" && mode != "--calibrate":
+		case name == "bounds" && mode == "random faults":
 			return usage("--bounds is for --exhaustive: add it, or leave out --bounds")
 		case takes == nil:
 			return usage("--%s has no part in %s: leave out one of them; it takes no other flag", name, mode)
@@ -136,11 +143,22 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	for _, s := range check.Scenarios() {
+	scenarios := check.Scenarios()
+	if name := c.String("scenario"); c.IsSet("scenario") {
+		scenarios = slices.DeleteFunc(scenarios, func(s check.Scenario) bool { return s.Name != name })
+		if len(scenarios) == 0 {
+			return usage("unknown scenario %q, known: %s", name, strings.Join(fixedScenarios(), ", "))
+		}
+	}
+	for _, s := range scenarios {
 		if v := s.Play(ctx); v != nil && ctx.Err() == nil {
-			fmt.Fprintf(c.App.Writer, "scenario %s (%s): %v\n", s.Name, s.Doc, v)
+			fmt.Fprintf(c.App.Writer, "scenario %s (%s): %v\n\nrepeat it:   raftbench check --scenario '%s'\n", s.Name, s.Doc, v, s.Name)
 			return exitError{exitUnsafe, fmt.Errorf("scenario %s breaks %v: %s", s.Name, v.Rule, v.Rule.Text())}
 		}
+	}
+	if c.IsSet("scenario") {
+		fmt.Fprintf(c.App.Writer, "scenario %s: no rule was broken\n", scenarios[0].Name)
+		return nil
 	}
 	show := newHuntProgress(c.App.ErrWriter, h.Seeds)
 	h.Progress = show.tell
@@ -150,7 +168,7 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 		return usage("%v", err)
 	}
 	out := c.App.Writer
-	fmt.Fprintf(out, "%d fixed scenarios\n", len(check.Scenarios()))
+	fmt.Fprintf(out, "%d fixed scenarios\n", len(scenarios))
 	printTally(out, &t)
 	switch {
 	case t.Failed != nil:
@@ -171,6 +189,13 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 	return nil
 }
 
+func fixedScenarios() (names []string) {
+	for _, s := range check.Scenarios() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 func printTally(out io.Writer, t *check.Tally) {
 	seconds := max(t.Took.Seconds(), 1e-9)
 	fmt.Fprintf(out, "%s seeds, %s events, %s operations of clients in %v: %.0f seeds/s, %s events/s\n",
@@ -181,6 +206,10 @@ func printTally(out io.Writer, t *check.Tally) {
 		fired = append(fired, fmt.Sprintf("%s %d", k, t.Fired[k]))
 	}
 	fmt.Fprintf(out, "faults that fired: %s\n", strings.Join(fired, ", "))
+	e := &t.Effects
+	fmt.Fprintf(out, "what they did: %s frames lost, %s duplicated, %s held back, %s cut off; %s syncs stalled, %s clocks wrong at the end\n",
+		humanize.Comma(int64(e.Lost)), humanize.Comma(int64(e.Duplicated)), humanize.Comma(int64(e.HeldBack)), humanize.Comma(int64(e.Cut)),
+		humanize.Comma(int64(e.Stalled)), humanize.Comma(int64(e.WrongClock)))
 }
 
 // shownEvents is how many of the last events are told of a broken rule.
@@ -199,6 +228,18 @@ func checkSeed(c *cli.Context, seed uint64, limits check.Limits) error {
 		}
 		p = p.Keep(items)
 	}
+	if n := c.Int("clients"); c.IsSet("clients") {
+		if n < 1 || n > 1000 {
+			return usage("--clients is %d: want 1 to 1000", n)
+		}
+		p.Clients = n
+	}
+	if d := c.Duration("length"); c.IsSet("length") {
+		if d <= 0 || d > time.Hour {
+			return usage("--length is %v: want more than 0, at most 1h", d)
+		}
+		p.Length = d
+	}
 	fmt.Fprintf(c.App.Writer, "seed %d: %v\n", seed, p)
 	started := time.Now()
 	out, err := p.Play(c.Context, shownEvents)
@@ -207,7 +248,7 @@ func checkSeed(c *cli.Context, seed uint64, limits check.Limits) error {
 		return exitError{exitInterrupted, errors.New("interrupted")}
 	case err != nil:
 		return usage("%v", err)
-	case out.Violation != nil && c.IsSet("faults"):
+	case out.Violation != nil && (c.IsSet("faults") || c.IsSet("clients") || c.IsSet("length")):
 		printViolation(c.App.Writer, out)
 		return exitError{exitUnsafe, fmt.Errorf("seed %d breaks %v", seed, out.Violation.Rule)}
 	case out.Violation != nil:
@@ -231,13 +272,19 @@ func tellFailure(c *cli.Context, f *check.Failure) error {
 		}
 	}
 	fmt.Fprintf(out, "repeat it:   %s\n", repeat)
-	items := f.Shrink(c.Context)
-	short := f.Plan.Keep(items)
+	items, short := f.Shrink(c.Context)
 	var numbers []string
 	for _, i := range items {
 		numbers = append(numbers, fmt.Sprint(i))
 	}
-	fmt.Fprintf(out, "shortest:    %s --faults '%s'    (%d of %d faults)\n\n", repeat, strings.Join(numbers, ","), len(items), f.Plan.Items())
+	less := ""
+	if short.Clients < f.Plan.Clients {
+		less += fmt.Sprintf(" --clients %d", short.Clients)
+	}
+	if short.Length < f.Plan.Length {
+		less += fmt.Sprintf(" --length %v", short.Length)
+	}
+	fmt.Fprintf(out, "shortest:    %s --faults '%s'%s    (%d of %d faults)\n\n", repeat, strings.Join(numbers, ","), less, len(items), f.Plan.Items())
 	if last, err := short.Play(c.Context, shownEvents); err == nil && last.Violation != nil {
 		fmt.Fprintf(out, "%v\n\n", short)
 		printViolation(out, last)
