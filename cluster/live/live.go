@@ -164,22 +164,10 @@ func (c *Cluster) SetConditions(conditions cluster.Conditions) {
 // At runs step on a goroutine of its own.
 func (c *Cluster) At(t raft.Time, step func(now raft.Time) raft.Time) {
 	c.background(func() {
-		var timer *wakeup.Timer
-		for t != 0 && c.ctx.Err() == nil {
-			now := c.Now()
-			if wait := t.Sub(now); wait > 0 {
-				if timer == nil {
-					timer = wakeup.New()
-					defer timer.Close()
-					defer context.AfterFunc(c.ctx, timer.Close)()
-				}
-				timer.Set(wait)
-				timer.Wait()
-				continue
-			}
-			t = step(now)
-			c.notify() // it may be what somebody waits for
-		}
+		wakeup.Steps(c.ctx, c.Now, t, func(now raft.Time) raft.Time {
+			defer c.notify() // it may be what somebody waits for
+			return step(now)
+		})
 	})
 }
 

@@ -240,23 +240,7 @@ func (g *Group) At(t raft.Time, step func(now raft.Time) raft.Time) {
 	if g.closing {
 		return
 	}
-	g.steps.Go(func() {
-		var timer *wakeup.Timer
-		for t != 0 && g.ctx.Err() == nil {
-			now := g.Now()
-			if wait := t.Sub(now); wait > 0 {
-				if timer == nil {
-					timer = wakeup.New()
-					defer timer.Close()
-					defer context.AfterFunc(g.ctx, timer.Close)()
-				}
-				timer.Set(wait)
-				timer.Wait()
-				continue
-			}
-			t = step(now)
-		}
-	})
+	g.steps.Go(func() { wakeup.Steps(g.ctx, g.Now, t, step) })
 }
 
 // lookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
