@@ -57,7 +57,7 @@ func (s *Settings) group(seed uint64) cluster.Config {
 // maxRetainBytes bounds the memory for entries that are kept although every replica has applied them. A replica holds
 // them twice, in its log and on its disk, which is memory too: with more, what is measured of large entries is page
 // faults and cache misses.
-const maxRetainBytes = 4 << 20
+const maxRetainBytes = 1 << 20
 
 // retained returns how many entries are kept: fewer than asked for if they are large.
 func (s *Settings) retained() uint64 {

@@ -8,7 +8,7 @@ import (
 
 // segmentBytes is the size of the pieces that a log's memory is made of. Large enough that an AppendEntries rarely
 // ends at the edge of one, small enough that giving one back follows the log closely.
-const segmentBytes = 1 << 20
+const segmentBytes = 1 << 19
 
 // maxFree bounds the memory that a log keeps for use again, in segments' sizes.
 const maxFree = 16
