@@ -113,7 +113,7 @@ func TestAllocations(t *testing.T) {
 	for _, s := range []raft.Strategy{eager, hold} {
 		w := newWired(t, 3, s)
 		data := make([]byte, 16)
-		for range 64 {
+		for range 256 { // until logs have changed segments more than once
 			w.commit(t, 256, data)
 		}
 		if n := testing.AllocsPerRun(64, func() { w.commit(t, 256, data) }); n > 0 {
