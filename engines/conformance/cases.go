@@ -121,7 +121,7 @@ func counts(g *group) error {
 		return fmt.Errorf("%d entries were sent for %d to %d followers", d.EntriesSent, n, followers)
 	case d.Bytes < n*followers*size || d.Bytes > d.EntriesSent*(size+perEntry)+d.Messages*perMessage:
 		return fmt.Errorf("%d bytes were sent in %d messages with %d entries of %d bytes to %d followers", d.Bytes, d.Messages, d.EntriesSent, size, followers)
-	case d.AppendEntries < followers || d.AppendEntries > d.EntriesSent+100: // heartbeats among them
+	case d.AppendEntries < followers || d.AppendEntries > 2*d.EntriesSent+100: // each entry, and news that it is committed, by itself
 		return fmt.Errorf("%d AppendEntries were sent to %d followers with %d entries", d.AppendEntries, followers, d.EntriesSent)
 	case d.Messages < d.AppendEntries || d.Messages > 2*d.AppendEntries+8*followers: // at most an answer each
 		return fmt.Errorf("%d messages were sent, %d of them AppendEntries", d.Messages, d.AppendEntries)
