@@ -47,3 +47,22 @@ func TestScenarios(t *testing.T) {
 		})
 	}
 }
+
+// TestSeedsOnceWrong plays plans that broke a rule when the rule was at fault.
+func TestSeedsOnceWrong(t *testing.T) {
+	for _, c := range []struct {
+		about  string
+		seed   uint64
+		limits check.Limits
+	}{
+		{"a heartbeat that is late by what the CPU is busy with", 100990, check.Limits{Replicas: 5}},
+	} {
+		p, err := check.Draw(c.seed, c.limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := p.Play(context.Background(), 0); err != nil || out.Violation != nil {
+			t.Errorf("%s: seed %d: %v, %v", c.about, c.seed, err, out.Violation)
+		}
+	}
+}
