@@ -244,8 +244,8 @@ func (m *Matrix) check() error {
 		return fmt.Errorf("--timeout is %v: want 0, for a default, to %v", c.Timeout, MaxDuration)
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
 		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
-	case c.MaxAppendBytes < 1:
-		return fmt.Errorf("--max-append is %d bytes: want 1 or more", c.MaxAppendBytes)
+	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
+		return fmt.Errorf("--max-append is %d bytes: want 1 to %d", c.MaxAppendBytes, raft.MaxMaxAppendBytes)
 	}
 	return nil
 }

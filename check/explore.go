@@ -60,7 +60,9 @@ func ParseBounds(text string) (Bounds, error) {
 }
 
 func (b Bounds) String() string {
-	s := fmt.Sprintf("%d replicas, %d terms, %d proposals, %d crashes, %d heartbeats", b.Replicas, b.Terms, b.Proposals, b.Crashes, b.Beats)
+	s := counted(b.Replicas, "replica", "s")
+	s += ", " + counted(b.Terms, "term", "s") + ", " + counted(b.Proposals, "proposal", "s")
+	s += ", " + counted(b.Crashes, "crash", "es") + ", " + counted(b.Beats, "heartbeat", "s")
 	if b.SlowDisk {
 		s += ", writes that take time"
 	}
@@ -68,6 +70,13 @@ func (b Bounds) String() string {
 		s += ", no-ops"
 	}
 	return s
+}
+
+func counted(n int, noun, ending string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprint(n, " ", noun, ending)
 }
 
 // Explored is what a search has seen.

@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -23,7 +24,7 @@ type Config struct {
 
 	Events bool // fill Output.Events
 
-	MaxAppendBytes      int // of entries in one AppendEntries (one entry is always sent); default 256 KiB
+	MaxAppendBytes      int // of entries in one AppendEntries (one entry is always sent); default 256 KiB, at most 1 GiB
 	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the bytes of as many full ones; default 128
 	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of a leader's entries of its term that are not committed: more are refused with ErrBusy; default 256 MiB
@@ -34,7 +35,9 @@ type Config struct {
 const (
 	MaxVoters                  = 127
 	MaxElectionTimeout         = 365 * 24 * time.Hour // deadlines must not overflow
-	MaxMaxEntryBytes           = 1 << 30              // an entry's length has 32 bits
+	MaxMaxAppendBytes          = 1 << 30
+	MaxMaxInFlight             = 1 << 30 // as many full ones must have a number of bytes
+	MaxMaxEntryBytes           = 1 << 30 // an entry's length has 32 bits
 	DefaultMaxAppendBytes      = 256 << 10
 	DefaultMaxInFlight         = 128
 	DefaultMaxEntryBytes       = 8 << 20
@@ -76,8 +79,6 @@ func (c *Config) check() error {
 		return bad("ElectionTimeout is %v, want above the Heartbeat of %v", c.ElectionTimeout, c.Heartbeat)
 	case c.ElectionTimeout > MaxElectionTimeout:
 		return bad("ElectionTimeout is %v, at most %v", c.ElectionTimeout, MaxElectionTimeout)
-	case c.MaxEntryBytes > MaxMaxEntryBytes:
-		return bad("MaxEntryBytes is %d, at most %d", c.MaxEntryBytes, MaxMaxEntryBytes)
 	}
 	for i, id := range c.Voters {
 		if id == 0 || slices.Contains(c.Voters[:i], id) {
@@ -88,18 +89,22 @@ func (c *Config) check() error {
 		name    string
 		value   *int
 		initial int
+		most    int
 	}{
-		{"MaxAppendBytes", &c.MaxAppendBytes, DefaultMaxAppendBytes},
-		{"MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight},
-		{"MaxEntryBytes", &c.MaxEntryBytes, DefaultMaxEntryBytes},
-		{"MaxUncommittedBytes", &c.MaxUncommittedBytes, DefaultMaxUncommittedBytes},
-		{"MaxHeld", &c.MaxHeld, DefaultMaxHeld},
+		{"MaxAppendBytes", &c.MaxAppendBytes, DefaultMaxAppendBytes, MaxMaxAppendBytes},
+		{"MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight, MaxMaxInFlight},
+		{"MaxEntryBytes", &c.MaxEntryBytes, DefaultMaxEntryBytes, MaxMaxEntryBytes},
+		{"MaxUncommittedBytes", &c.MaxUncommittedBytes, DefaultMaxUncommittedBytes, math.MaxInt},
+		{"MaxHeld", &c.MaxHeld, DefaultMaxHeld, math.MaxInt},
 	} {
 		if *limit.value < 0 {
 			return bad("%s is %d, want 1 or more, or 0 for %d", limit.name, *limit.value, limit.initial)
 		}
 		if *limit.value == 0 {
 			*limit.value = limit.initial
+		}
+		if *limit.value > limit.most {
+			return bad("%s is %d, at most %d", limit.name, *limit.value, limit.most)
 		}
 	}
 	if c.MaxHeld < len(c.Voters) {

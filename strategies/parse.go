@@ -164,7 +164,7 @@ func Split(text string) ([]string, error) {
 		return nil, errors.New("a parenthesis is not closed")
 	}
 	if strings.TrimSpace(text) == "" {
-		return nil, errors.New("is empty")
+		return nil, errors.New("is empty: want a name, such as eager, or choices, such as fast,send=ride")
 	}
 	if err := add(len(text)); err != nil {
 		return nil, err

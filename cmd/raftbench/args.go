@@ -172,6 +172,9 @@ func quantity(text string) (float64, error) {
 // duration reads a time: 100ms, 2s.
 func duration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
+	if err != nil && timeWithUnit.MatchString(text) {
+		return 0, fmt.Errorf("%q is too long: want at most %v", text, longestTime)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%q is not a time with its unit, such as 100ms or 2s", text)
 	}
@@ -181,8 +184,11 @@ func duration(text string) (time.Duration, error) {
 // sizeBytes reads a size: 128, 4KiB, 1MB.
 func sizeBytes(text string) (int, error) {
 	n, err := humanize.ParseBytes(text)
-	if err != nil || n > 1<<40 {
+	if err != nil {
 		return 0, fmt.Errorf("%q is not a size such as 128, 4KiB or 1MB", text)
+	}
+	if n > math.MaxInt {
+		return 0, fmt.Errorf("%q is too large for a number of bytes", text)
 	}
 	return int(n), nil
 }
