@@ -8,3 +8,6 @@ func NewLogOfSegments(first, prevTerm uint64, bytes int) *Log { return newLog(fi
 
 // Match returns the last index that a leader knows a follower to agree up to.
 func (n *Node) Match(id ID) uint64 { return n.peer(id).match }
+
+// Rouse makes the next Take look at everything, though nothing came in since the last.
+func (n *Node) Rouse() { n.idle = false }

@@ -3,8 +3,13 @@ package raft
 // The four gates. Nothing is sent, committed or applied anywhere else: every input only changes what waits, and the
 // next Take asks each gate once. What a driver puts between two Takes is therefore decided together.
 
-// Take returns what is to be done now. It opens every gate whose time has come.
+// Take returns what is to be done now. It opens every gate whose time has come. What one Take lets through never opens a
+// gate that the same Take found shut, so nothing is left to do before something else comes in.
 func (n *Node) Take() Output {
+	if n.idle {
+		return Output{}
+	}
+	n.idle = true
 	n.gateAt = forever
 	sent, beat := false, n.beat
 	n.beat = false

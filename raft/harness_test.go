@@ -149,6 +149,10 @@ func (g *group) settle(id raft.ID) {
 		out := r.node.Take()
 		g.rules.check(r, &out)
 		if out.Empty() {
+			r.node.Rouse()
+			if out := r.node.Take(); !out.Empty() {
+				g.t.Fatalf("replica %d wanted nothing more, and when it looked again: %+v", id, out)
+			}
 			return
 		}
 		if rounds == 100 {

@@ -39,6 +39,7 @@ type Node struct {
 	phase  time.Duration
 
 	now  Time
+	idle bool // nothing has come in since the last Take
 	role Role
 	term uint64
 	vote ID
@@ -252,13 +253,18 @@ func (n *Node) Campaign(now Time) {
 // Compact lets the log forget entries up to index i. Only what is applied and durable here may go; the caller makes
 // sure that no other replica still needs it, until snapshots exist.
 func (n *Node) Compact(i uint64) {
+	n.idle = false
 	n.log.Compact(min(i, n.applied, n.durable))
 	for p := range n.peers {
 		n.skipCompacted(&n.peers[p])
 	}
 }
 
-func (n *Node) advance(now Time) { n.now = max(n.now, now) }
+// advance begins each input.
+func (n *Node) advance(now Time) {
+	n.now = max(n.now, now)
+	n.idle = false
+}
 
 func (n *Node) peer(id ID) *progress {
 	for i := range n.peers {
