@@ -172,12 +172,12 @@ func (l *Load) pace(now raft.Time) raft.Time {
 		var cl *client
 		if n := len(l.idle); n > 0 {
 			cl, l.idle = l.idle[n-1], l.idle[:n-1]
-		}
-		l.mu.Unlock()
-		if cl == nil {
+		} else {
 			cl = l.newClient(false)
 		}
-		cl.make(due, now.Sub(due))
+		leader := cl.begin(due, now.Sub(due))
+		l.mu.Unlock()
+		cl.make(leader)
 	}
 }
 
@@ -196,22 +196,29 @@ func (l *Load) missed(w *window) uint64 {
 
 // next makes the client's next proposal of a closed loop, unless the load is over.
 func (cl *client) next(due raft.Time) {
-	l := cl.load
-	l.mu.Lock()
-	over := !l.running || l.limited && l.left == 0
-	if !over && l.limited {
-		l.left--
-	}
-	l.mu.Unlock()
-	if !over {
-		cl.make(due, 0)
+	cl.load.mu.Lock()
+	leader, more := cl.more(due)
+	cl.load.mu.Unlock()
+	if more {
+		cl.make(leader)
 	}
 }
 
-// make makes the client's next proposal, which was due a while ago.
-func (cl *client) make(due raft.Time, late time.Duration) {
+// more counts the client's next proposal of a closed loop, unless the load is over. The lock is held.
+func (cl *client) more(due raft.Time) (leader raft.ID, more bool) {
 	l := cl.load
-	l.mu.Lock()
+	if !l.running || l.limited && l.left == 0 {
+		return 0, false
+	}
+	if l.limited {
+		l.left--
+	}
+	return cl.begin(due, 0), true
+}
+
+// begin counts the client's next proposal, which was due a while ago, and returns whom to offer it. The lock is held.
+func (cl *client) begin(due raft.Time, late time.Duration) (leader raft.ID) {
+	l := cl.load
 	l.counts.Proposed++
 	cl.due, cl.member = due, 0
 	for i, w := range l.windows {
@@ -226,11 +233,15 @@ func (cl *client) make(due raft.Time, late time.Duration) {
 		}
 	}
 	l.open++
-	leader := l.leader
-	l.mu.Unlock()
+	return l.leader
+}
+
+// make makes the proposal that was begun.
+func (cl *client) make(leader raft.ID) {
+	l := cl.load
 	l.ledger.issue(cl.proposal.Data)
 	cl.called = l.ledger.history.called(numberOf(cl.proposal.Data), l.c.Now)
-	cl.proposal.Due = due
+	cl.proposal.Due = cl.due
 	cl.offer(leader)
 }
 
@@ -324,12 +335,16 @@ func (cl *client) done(p *cluster.Proposal) {
 	if p.Outcome == cluster.Committed && cl.member != 0 && !l.bare {
 		l.tallyUp(cl.member, cl.due, p)
 	}
-	if !cl.loop {
+	var leader raft.ID
+	more := false
+	if cl.loop {
+		leader, more = cl.more(now) // under the lock that is held already: this is done for every commit
+	} else {
 		l.idle = append(l.idle, cl)
 	}
 	l.mu.Unlock()
-	if cl.loop {
-		cl.next(now)
+	if more {
+		cl.make(leader)
 	}
 }
 
