@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -38,7 +39,16 @@ func TestLateRejectionMovesTheSearch(t *testing.T) {
 // Where many bytes queue up before a follower, or the machine stands still, an answer comes after its AppendEntries was
 // taken for lost. Then the others are late too: sending them again would only make the queue longer.
 func TestLateSuccessShowsThatNothingWasLost(t *testing.T) {
-	g := newGroup(t, 2)
+	for _, again := range []struct {
+		entries        int // that the leader sends again while it waits
+		maxAppendBytes int
+	}{{10, 1000}, {1, 20}} {
+		t.Run(fmt.Sprint(again.entries), func(t *testing.T) { lateSuccess(t, again.entries, again.maxAppendBytes) })
+	}
+}
+
+func lateSuccess(t *testing.T, sentAgain, maxAppendBytes int) {
+	g := newGroup(t, 2, using(func(c *raft.Config) { c.MaxAppendBytes = maxAppendBytes }))
 	g.elect(1)
 	for range 10 {
 		g.mustPropose(1, "x")
@@ -50,8 +60,8 @@ func TestLateSuccessShowsThatNothingWasLost(t *testing.T) {
 		t.Fatalf("after three heartbeats without an answer: %+v, want it stalled", p)
 	}
 	again := g.find(1, 2)
-	if !slices.ContainsFunc(again, func(m raft.Message) bool { return m.Entries.Count > 0 }) {
-		t.Fatalf("the leader sent %+v, want an entry to be sent again", again)
+	if !slices.ContainsFunc(again, func(m raft.Message) bool { return m.Entries.Count == sentAgain }) {
+		t.Fatalf("the leader sent %+v, want %d entries to be sent again", again, sentAgain)
 	}
 	g.drop()
 	g.step(answer(t, g, late[0]))

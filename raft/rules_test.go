@@ -53,6 +53,7 @@ var rules = []struct {
 	{"nothing waits without need", "openraft issue 54", noWaiting},
 	{"what a gate holds goes when its time comes", "", gateOpensInTime},
 	{"a new connection makes nothing wait longer that was not sent", "", waitsOn},
+	{"over a new connection a follower is told again what it could have missed", "", newsAgain},
 	{"a dead follower costs a barrier one heartbeat", "", barrierOnce},
 	{"a proposal costs one message a follower and one answer", "", messagesPerProposal},
 	{"a dead follower is not flooded", "", deadFollower},
@@ -743,6 +744,19 @@ func waitsOn(t *testing.T) {
 	if n := g.node(1).AppendProgress(nil)[0].InFlight; n != 1 {
 		t.Errorf("after 3ms, with a new connection after 2ms, %d messages are in flight, want 1", n)
 	}
+}
+
+func newsAgain(t *testing.T) {
+	g := newGroup(t, 3, using(func(c *raft.Config) { c.Strategy.Announce = now }))
+	g.elect(1)
+	g.mustPropose(1, "a")
+	g.deliver(on(1, 2))
+	g.deliver(on(2, 1))
+	g.drop() // the news of the commit among them
+	g.node(1).Reachable(g.now, 2)
+	g.settle(1)
+	g.deliver(on(1, 2))
+	wantCommit(t, g, 2, 1)
 }
 
 func gateOpensInTime(t *testing.T) {

@@ -137,10 +137,8 @@ func TestNothingIsForgottenBeforeItIsSaved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SetDisk(leader, sim.Disk{Sync: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
-	left := 5000
+	const total, written = 5000, 1000
+	left := total
 	for range 10 {
 		p := &cluster.Proposal{Data: []byte("value")}
 		p.Done = func(p *cluster.Proposal) {
@@ -149,6 +147,12 @@ func TestNothingIsForgottenBeforeItIsSaved(t *testing.T) {
 			}
 		}
 		c.Propose(leader, p)
+	}
+	if err := c.Wait(t.Context(), time.Minute, func() bool { return left <= total-written }); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDisk(leader, sim.Disk{Sync: time.Hour}); err != nil {
+		t.Fatal(err)
 	}
 	if err := c.Wait(t.Context(), time.Minute, func() bool { return left <= 0 }); err != nil {
 		t.Fatal(err)
@@ -159,7 +163,7 @@ func TestNothingIsForgottenBeforeItIsSaved(t *testing.T) {
 	}
 	err = c.Wait(t.Context(), time.Minute, func() bool {
 		now := cluster.Leader(c)
-		return now != 0 && c.Status(leader).Last >= 5000 && c.Status(leader).Last == c.Status(now).Last
+		return now != 0 && c.Status(leader).Last >= total && c.Status(leader).Last == c.Status(now).Last
 	})
 	if err != nil {
 		t.Fatalf("the old leader is %+v: %v", c.Status(leader), err)
