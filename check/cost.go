@@ -105,6 +105,8 @@ func (v *Invariants) events(w *watched, events []raft.Event) {
 			if e.Probe {
 				v.found(w, e)
 			}
+		case raft.EventSent:
+			v.sentAlone(w, e)
 		}
 	}
 }
@@ -149,6 +151,27 @@ func (v *Invariants) found(w *watched, e *raft.Event) {
 			e.Peer, e.Index, v.cfg.Strategy.Backup, s.shared)
 	}
 	s.rounds = 0
+}
+
+// sentAlone: an AppendEntries without entries that leaves between two heartbeats is a probe, or has news of a commit that
+// the follower can use.
+func (v *Invariants) sentAlone(w *watched, e *raft.Event) {
+	if e.Count > 0 || e.Probe || w.turn.tick || w.turn.reachable || len(w.searches) == 0 {
+		return
+	}
+	place := placeOf(w.id, e.Peer)
+	if usable(&w.was, &w.progress[place]) <= w.searches[place].told {
+		v.fail(Cost, w, "an AppendEntries to %d between two heartbeats has no entries and no news", e.Peer)
+	}
+}
+
+// usable returns the commitIndex that a follower can use: up to what it is known to have, and nothing if that was
+// compacted away here, since no message can prove it any more.
+func usable(leader *raft.Status, p *raft.Progress) uint64 {
+	if p.Match+1 < leader.First {
+		return 0
+	}
+	return min(leader.Commit, p.Match)
 }
 
 // diverged compares two logs up to the first probe.

@@ -224,10 +224,7 @@ func (v *Invariants) gatesAtRest(w *watched) {
 	for i := range w.searches {
 		p, st := &w.progress[i], &w.searches[i]
 		v.overdue(w, strategies.AxisSend, v.rules.send, &st.send, int(s.Last+1-p.Next), p.InFlight)
-		known := min(s.Commit, p.Match) // the commitIndex that it can use
-		if p.Match+1 < s.First {
-			known = 0 // no message can prove it any more
-		}
+		known := usable(s, p)
 		if st.news.waits(known > st.announced, w.now); known > st.announced {
 			v.overdue(w, strategies.AxisAnnounce, v.rules.announce, &st.news, int(known-st.announced), p.InFlight)
 		}
