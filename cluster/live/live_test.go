@@ -495,6 +495,43 @@ func TestNoLostWakeUp(t *testing.T) {
 	})
 }
 
+// lateMember calls back when its replica looks for the last time before it lets go of its lock.
+type lateMember struct {
+	cluster.Member
+	late func()
+}
+
+func (m *lateMember) Deadline() raft.Time {
+	m.late()
+	return m.Member.Deadline()
+}
+
+// A proposal that is queued when its replica has looked at the queue, and not yet let go of the lock, is not overlooked:
+// nothing else comes that would see to it.
+func TestQueuedBeforeTheLockIsFree(t *testing.T) {
+	var g *group
+	var late atomic.Pointer[cluster.Proposal]
+	cfg := config("eager")
+	cfg.Heartbeat, cfg.ElectionTimeout = time.Hour, 2*time.Hour
+	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+		m, err := cluster.NewReplica(id, cfg, host, disk)
+		return &lateMember{m, func() {
+			if p := late.Load(); id == 1 && p != nil && late.CompareAndSwap(p, nil) {
+				g.Propose(1, p)
+			}
+		}}, err
+	}
+	g = start(t, cfg)
+	g.elect(1)
+	g.Pause(2)
+	g.Pause(3)
+	before := g.Status(1).Last
+	var answers tally
+	late.Store(&cluster.Proposal{Data: make([]byte, 8), Done: answers.done})
+	g.Propose(1, &cluster.Proposal{Data: make([]byte, 8), Done: answers.done})
+	g.wait("the late proposal's entry", func() bool { return g.Status(1).Last == before+2 })
+}
+
 // Everyone who waits is woken by the one thing that happens.
 func TestManyWaiters(t *testing.T) {
 	cfg := config("eager")
