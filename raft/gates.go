@@ -10,6 +10,7 @@ func (n *Node) Take() Output {
 		return Output{}
 	}
 	n.idle = true
+	n.settleCompact()
 	n.gateAt = forever
 	sent, beat := false, n.beat
 	n.beat = false
@@ -18,10 +19,16 @@ func (n *Node) Take() Output {
 	}
 	n.settleApply(sent || n.heardAppend, beat || n.heardAppend)
 	n.heardAppend = false
+	n.out.Chunks = n.takeChunks()
+	n.out.Restore, n.restore = n.restore, Snapshot{}
+	n.out.Snapshot = n.dueSnapshot()
 
 	n.out.Save = n.takeSave()
 	n.out.Messages, n.outMsgs = n.outMsgs, n.out.Messages[:0]
 	n.out.Events, n.events = n.events, n.out.Events[:0]
+	if n.compactable() != 0 && (!n.out.Empty() || n.settleCompact()) {
+		n.idle = false // the driver comes back, and what it was given now is then no longer needed
+	}
 	return n.out
 }
 
@@ -46,9 +53,12 @@ func (n *Node) settleLeader(beat bool) (sent bool) {
 	owed := 0 // for the Send gate: before anything of this round is sent
 	for i := range n.peers {
 		p := &n.peers[i]
-		if beat {
+		if beat && p.install.Index != 0 {
+			n.expireTransfer(p)
+		} else if beat {
 			n.expire(p)
 		}
+		n.meetCompaction(p)
 		if len(p.flights) > 0 && !p.stalled {
 			owed++
 		}
@@ -108,6 +118,9 @@ func (n *Node) commitGate(upTo uint64, owed int, sends func() bool, beat bool) b
 // wantsSend asks the Send gate about one follower.
 func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	w := Waiting{Since: p.since, InFlight: len(p.flights), Owed: owed}
+	if p.install.Index != 0 || p.next < n.log.First() {
+		return false
+	}
 	if p.probing {
 		if !p.probeDue {
 			return false
@@ -146,11 +159,14 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 	if news && p.tellSince == 0 {
 		p.tellSince = n.now
 	}
+	if p.install.Index != 0 {
+		sent = n.sendChunks(p, owed, false, beat)
+	}
 	for n.wantsSend(p, owed, sent, beat) {
 		n.appendTo(p)
 		sent = true
 	}
-	if beat && !sent {
+	if beat && (!sent || p.install.Index != 0) {
 		n.heartbeat(p)
 		return true
 	}
@@ -205,6 +221,9 @@ func (n *Node) settleApply(rides, beat bool) {
 		}
 	}
 	n.out.Apply = n.log.appendRuns(n.out.Apply, n.applied+1, upTo)
+	for _, e := range n.out.Apply {
+		n.appliedBytes += uint64(len(e.Bytes))
+	}
 	n.applied = upTo
 	n.commitSince = n.now
 	n.event(Event{Kind: EventApplied, Index: upTo, Term: n.term})

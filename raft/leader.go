@@ -36,7 +36,10 @@ type progress struct {
 	tellSince Time   // when news that it can use began to wait at the Announce gate; 0 if there is none
 	commit    uint64 // its own commitIndex, as last answered
 
-	active bool // it has answered since the last look of checkQuorum
+	active  bool // it has answered since the last look of checkQuorum
+	heardAt Time // when it last answered anything, or this node's leadership began
+
+	install transfer // the snapshot that it is being sent
 }
 
 // flight is one unanswered AppendEntries.
@@ -55,8 +58,8 @@ func (n *Node) becomeLeader() {
 	last := n.log.Last()
 	for i := range n.peers {
 		p := &n.peers[i]
-		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true,
-			flights: p.flights[:0], overdue: p.overdue[:0]}
+		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true, heardAt: n.now,
+			flights: p.flights[:0], overdue: p.overdue[:0], install: transfer{flights: p.install.flights[:0]}}
 		if last == 0 {
 			p.probing, p.probeDue = false, false // empty logs agree
 		}
@@ -105,6 +108,10 @@ func (n *Node) Reachable(now Time, id ID) {
 	switch {
 	case p == nil:
 	case n.role == Leader:
+		if t := &p.install; t.Index != 0 {
+			t.flights, t.next, t.oldest, t.losses, t.answeredAt = t.flights[:0], t.acked, 0, 0, n.now
+			return
+		}
 		since, untouched := p.since, !p.probing && !p.stalled && p.next == p.match+1
 		n.restart(p)
 		if untouched && !p.probing {
@@ -125,15 +132,6 @@ func (n *Node) restart(p *progress) {
 		p.probeDue = true
 	} else {
 		p.next = p.match + 1
-		n.skipCompacted(p)
-	}
-}
-
-// skipCompacted searches from the log's beginning on if what comes next was compacted away. Its caller knew that every
-// replica has that; this leader, of whom acknowledgements were lost, does not.
-func (n *Node) skipCompacted(p *progress) {
-	if p.next < n.log.First() {
-		p.next, p.probing, p.probeDue = n.log.First(), true, true
 	}
 }
 
@@ -142,7 +140,7 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 		return
 	}
 	p := n.peer(m.From)
-	p.active = true
+	p.active, p.heardAt = true, n.now
 	f, known := p.answered(m.Seq)
 	if known {
 		n.measureRTT(p, f)
@@ -196,13 +194,15 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 	case found:
 		p.probing, p.rounds = false, 0
 		n.restart(p)
+		n.chooseCatchUp(p)
 	case p.stalled && n.resume(p, m.Seq):
 	case p.stalled:
 		// It answers again. Whatever else was in flight is taken for lost.
+		p.stalled = false
 		if !p.probing {
 			n.restart(p)
+			n.chooseCatchUp(p)
 		}
-		p.stalled = false
 	}
 }
 
@@ -260,13 +260,15 @@ func (n *Node) rejected(p *progress, m *Message, f flight) {
 	// Never at or above what was just rejected, never below what is known to agree; nor before the log's beginning.
 	p.next = max(min(next, prev), p.match+1, n.log.First())
 	n.event(Event{Kind: EventRejected, Peer: p.id, Prev: prev, Index: p.next, Probe: true})
+	if p.next > prev { // the log begins after the place of agreement
+		n.beginTransfer(p)
+		return
+	}
 	if p.next == p.match+1 {
 		p.probing, p.rounds = false, 0 // nothing left to find out
 		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: true})
 	}
 	n.restart(p)
-	// The log begins after the place of agreement: only a snapshot could help, so ask no oftener than heartbeats go.
-	p.stalled = p.next > prev
 }
 
 func (n *Node) termAt(i uint64) uint64 {
