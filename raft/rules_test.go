@@ -59,6 +59,17 @@ var rules = []struct {
 	{"a dead follower is not flooded", "", deadFollower},
 	{"a follower that lost its disk starts no storm", "", lostDisk},
 	{"limits hold", "", limits},
+	{"who needs what is gone gets the snapshot, then the log", "section 7", snapshotForWhatIsGone},
+	{"lost chunks and lost answers are made up for", "", chunksLost},
+	{"chunks may be doubled and change places", "", chunksOutOfOrder},
+	{"a new leader begins a transfer anew", "section 7", leaderChangesMidway},
+	{"a snapshot counts once it is durable", "", crashMidway},
+	{"compaction does not overtake a transfer", "hashicorp/raft issue 697", notOvertaken},
+	{"a dead follower keeps no log", "", deadKeepsNothing},
+	{"a slow follower keeps the log within bounds", "", slowKeepsSome},
+	{"the choice between log and snapshot is asked", "", catchUpChoice},
+	{"a slow link is not flooded with chunks", "", slowLinkNotFlooded},
+	{"a follower that dies in a transfer costs nothing more", "", deadFollowerOfTransfer},
 }
 
 func TestRules(t *testing.T) {
