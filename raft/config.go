@@ -24,7 +24,7 @@ type Config struct {
 
 	Events bool // fill Output.Events
 
-	MaxAppendBytes      int // of entries in one AppendEntries (one entry is always sent); default 256 KiB, at most 1 GiB
+	MaxAppendBytes      int // of the data of the entries in one AppendEntries, see Log.AppendRuns (one entry is always sent); default 256 KiB, at most 1 GiB
 	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the bytes of as many full ones; default 128
 	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of a leader's entries of its term that are not committed: more are refused with ErrBusy; default 256 MiB

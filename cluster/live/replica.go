@@ -348,7 +348,7 @@ func (r *replica) setLink(to raft.ID, up bool) {
 func (r *replica) Now() raft.Time { return r.c.Now() }
 
 // Send queues a frame with the transport: cluster.Host.
-func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
+func (r *replica) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	if conditions := r.c.conditions.Load(); conditions != nil {
 		drop, delay := conditions.Fate(transports.IsReply(head), r.random)
 		if drop {
@@ -356,11 +356,11 @@ func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
 			return
 		}
 		if delay > 0 {
-			r.sendLater(to, class, slices.Concat(head, body), delay)
+			r.sendLater(to, class, slices.Concat(head, slices.Concat(body...)), delay)
 			return
 		}
 	}
-	r.tr.Send(to, class, head, body)
+	r.tr.Send(to, class, head, body...)
 }
 
 func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, delay time.Duration) {
@@ -370,7 +370,7 @@ func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, de
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			tr.Send(to, class, frame, nil)
+			tr.Send(to, class, frame)
 			tr.Flush()
 		case <-r.c.ctx.Done():
 		}

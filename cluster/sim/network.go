@@ -162,7 +162,7 @@ func (w *network) opened(from, to int16) {
 }
 
 // make copies a frame.
-func (w *network) make(from, to int16, class transports.Class, head, body []byte) int32 {
+func (w *network) make(from, to int16, class transports.Class, head []byte, body ...[]byte) int32 {
 	var slot int32
 	if n := len(w.free); n > 0 {
 		slot, w.free = w.free[n-1], w.free[:n-1]
@@ -172,7 +172,11 @@ func (w *network) make(from, to int16, class transports.Class, head, body []byte
 	}
 	f := &w.frames[slot]
 	w.number++
-	*f = frame{from: from, to: to, class: class, gen: f.gen + 1, number: w.number, data: append(append(f.data[:0], head...), body...)}
+	data := append(f.data[:0], head...)
+	for _, piece := range body {
+		data = append(data, piece...)
+	}
+	*f = frame{from: from, to: to, class: class, gen: f.gen + 1, number: w.number, data: data}
 	return slot
 }
 
@@ -206,17 +210,17 @@ func (w *network) tell(fate FrameFate, slot int32) {
 }
 
 // refuse counts a frame that is dropped before it is sent.
-func (w *network) refuse(from, to int16, class transports.Class, head, body []byte) {
+func (w *network) refuse(from, to int16, class transports.Class, head []byte, body ...[]byte) {
 	w.c.replicas[from].dropped++
 	if w.c.cfg.OnFrame != nil {
 		w.c.cfg.OnFrame(Frame{At: w.c.now, Fate: FrameDropped, From: raft.ID(from + 1), To: raft.ID(to + 1), Class: class,
-			Bytes: slices.Concat(head, body)})
+			Bytes: slices.Concat(head, slices.Concat(body...))})
 	}
 }
 
 // delay keeps a frame until t before the transport gets it.
-func (w *network) delay(from, to int16, class transports.Class, t raft.Time, head, body []byte) {
-	slot := w.make(from, to, class, head, body)
+func (w *network) delay(from, to int16, class transports.Class, t raft.Time, head []byte, body ...[]byte) {
+	slot := w.make(from, to, class, head, body...)
 	f := &w.frames[slot]
 	f.epoch = w.c.replicas[from].life
 	w.c.push(t, event{kind: EventDelayed, slot: slot, gen: f.gen, on: from})
@@ -226,7 +230,7 @@ func (w *network) delay(from, to int16, class transports.Class, t raft.Time, hea
 func (w *network) sendDelayed(slot int32) {
 	f := w.frames[slot]
 	if r := w.c.replicas[f.from]; r.core != nil && r.life == f.epoch {
-		w.send(f.from, f.to, f.class, w.c.now, f.data, nil)
+		w.send(f.from, f.to, f.class, w.c.now, f.data)
 		w.release(slot)
 	} else {
 		w.drop(slot)
@@ -234,14 +238,14 @@ func (w *network) sendDelayed(slot int32) {
 }
 
 // send gives a frame to the transport at a time from now on.
-func (w *network) send(from, to int16, class transports.Class, at raft.Time, head, body []byte) {
+func (w *network) send(from, to int16, class transports.Class, at raft.Time, head []byte, body ...[]byte) {
 	l, c := w.at(from, to)
 	k := &w.c.carrier
 	if l.cut {
 		w.effects.Cut++
 	}
 	if l.cut || k.connects && !c.up {
-		w.refuse(from, to, class, head, body)
+		w.refuse(from, to, class, head, body...)
 		return
 	}
 	r := w.c.replicas[from]
@@ -253,17 +257,20 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 		s.written = r.settlings
 		r.writes++
 	}
-	size := frameOverhead + len(head) + len(body)
+	size := frameOverhead + len(head)
+	for _, piece := range body {
+		size += len(piece)
+	}
 	limit := l.queueBytes()
 	if k.outboxBytes > 0 {
 		limit = k.outboxBytes
 	}
 	left, overflow := l.depart(at, size, limit)
 	if overflow {
-		w.refuse(from, to, class, head, body)
+		w.refuse(from, to, class, head, body...)
 		return
 	}
-	slot := w.make(from, to, class, head, body)
+	slot := w.make(from, to, class, head, body...)
 	f := &w.frames[slot]
 	f.stream, f.epoch, f.first = stream, c.epoch, at
 	w.tell(FrameSent, slot)
@@ -285,7 +292,7 @@ func (w *network) datagram(slot int32, l *link, left raft.Time, size int) {
 	f := &w.frames[slot]
 	if l.Duplicate > 0 && l.random.Float64() < l.Duplicate {
 		w.effects.Duplicated++
-		again := w.make(f.from, f.to, f.class, f.data, nil)
+		again := w.make(f.from, f.to, f.class, f.data)
 		f = &w.frames[slot]
 		w.frames[again].number = f.number
 		w.c.push(left.Add(l.travel()), event{kind: EventFrame, slot: again, on: f.to})
