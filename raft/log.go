@@ -10,7 +10,8 @@ import (
 // crosses the edge of one, small enough that giving one back follows the log closely.
 const segmentBytes = 1 << 19
 
-// maxFree bounds the memory that a log keeps for use again, in segments' sizes.
+// maxFree bounds the memory that a log keeps for use again, in segments' sizes. One segment is kept whatever its size: a
+// log of entries that are larger than that would otherwise get new memory, which has to be cleared, for each of them.
 const maxFree = 16
 
 // Log is a run of encoded entries from First to Last, with the term of the entry before the first. The memory is a
@@ -347,7 +348,7 @@ func (l *Log) Compact(i uint64) {
 func (s *segment) last() uint64 { return s.first + uint64(len(s.offsets)) - 1 }
 
 func (l *Log) recycle(s *segment) {
-	if l.freed+cap(s.buf) <= maxFree*l.unit {
+	if l.freed+cap(s.buf) <= maxFree*l.unit || len(l.free) == 0 {
 		s.buf, s.offsets = s.buf[:0], s.offsets[:0]
 		l.free = append(l.free, s)
 		l.freed += cap(s.buf)

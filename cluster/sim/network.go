@@ -70,6 +70,8 @@ type network struct {
 	conns  []conn // likewise: one direction of a connection each
 	frames []frame
 	free   []int32
+	large  [][]byte // memory of large frames that have arrived
+	kept   int      // bytes of large
 	number uint64 // of the last frame
 
 	effects Effects // of links
@@ -172,7 +174,7 @@ func (w *network) make(from, to int16, class transports.Class, head []byte, body
 	}
 	f := &w.frames[slot]
 	w.number++
-	data := append(f.data[:0], head...)
+	data := append(w.memory(f.data, frameBytes(head, body)), head...)
 	for _, piece := range body {
 		data = append(data, piece...)
 	}
@@ -180,14 +182,55 @@ func (w *network) make(from, to int16, class transports.Class, head []byte, body
 	return slot
 }
 
-// keptBytes bounds what a frame that is no longer used keeps of its memory.
-const keptBytes = 64 << 10
+// keptBytes bounds what a frame that is no longer used keeps of its memory. That of larger ones is kept apart, and used
+// again for other large ones: new memory for each would cost more than copying into it.
+const (
+	keptBytes      = 64 << 10
+	keptLargeBytes = 64 << 20
+)
+
+// memory returns memory for a frame of that size, empty, preferably that of the frame before in the same slot.
+func (w *network) memory(before []byte, size int) []byte {
+	if size <= keptBytes || cap(before) >= size {
+		return before[:0]
+	}
+	for i := len(w.large) - 1; i >= 0; i-- {
+		if b := w.large[i]; cap(b) >= size {
+			w.large = slices.Delete(w.large, i, i+1)
+			w.kept -= cap(b)
+			return b[:0]
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+// keep keeps the memory of a large frame for another.
+func (w *network) keep(b []byte) {
+	for len(w.large) > 0 && w.kept+cap(b) > keptLargeBytes {
+		w.kept -= cap(w.large[0])
+		w.large = slices.Delete(w.large, 0, 1) // the one that has not been of use for longest
+	}
+	if w.kept+cap(b) <= keptLargeBytes {
+		w.large = append(w.large, b)
+		w.kept += cap(b)
+	}
+}
+
+// frameBytes returns the size of a frame.
+func frameBytes(head []byte, body [][]byte) int {
+	size := len(head)
+	for _, piece := range body {
+		size += len(piece)
+	}
+	return size
+}
 
 // release ends a frame. Events that refer to it are out of date.
 func (w *network) release(slot int32) {
 	f := &w.frames[slot]
 	f.gen++
 	if cap(f.data) > keptBytes {
+		w.keep(f.data)
 		f.data = nil
 	}
 	w.free = append(w.free, slot)
@@ -257,10 +300,7 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 		s.written = r.settlings
 		r.writes++
 	}
-	size := frameOverhead + len(head)
-	for _, piece := range body {
-		size += len(piece)
-	}
+	size := frameOverhead + frameBytes(head, body)
 	limit := l.queueBytes()
 	if k.outboxBytes > 0 {
 		limit = k.outboxBytes
