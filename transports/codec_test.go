@@ -39,7 +39,9 @@ func randomMessage(r *rand.Rand) raft.Message {
 	return m
 }
 
-func encode(m *raft.Message) []byte { return slices.Concat(AppendMessage(nil, m), slices.Concat(AppendBody(nil, m)...)) }
+func encode(m *raft.Message) []byte {
+	return slices.Concat(AppendMessage(nil, m), slices.Concat(AppendBody(nil, m)...))
+}
 
 func TestMessagesSurviveTheRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

@@ -71,6 +71,21 @@ func TestFullBatchesCostARoundTripEach(t *testing.T) {
 	}
 }
 
+// One index is tried for each heartbeat of 2 s: 1801 conflicting entries take 3602 s, and the proposals that wait meanwhile
+// are measured as what they are.
+func TestMoreThanAnHourIsMeasured(t *testing.T) {
+	trial := play(t, "diverge", "tcp", "linear-loop", sim.LAN(), func(m *bench.Matrix) {
+		m.Common.Params = map[string]string{"diverge-entries": "1801", "diverge-terms": "1"}
+		m.Common.Heartbeat, m.Common.ElectionTimeout, m.Common.Timeout = 2*time.Second, 10*time.Second, 5*time.Hour
+	})
+	if got := trial.CatchUp.Total.Seconds(); got < 3600 || got > 3610 {
+		t.Errorf("catching up takes %.1f s, want about 3602 s", got)
+	}
+	if max := trial.Stages[results.StageAll].Max(); max < time.Hour {
+		t.Errorf("until all replicas have applied a proposal takes %v at the most, want more than an hour", max)
+	}
+}
+
 // An entry of 8 MiB is copied eight times on its way: into three logs and onto three disks, and from one log into two
 // frames. None of that needs new memory once the first few have passed: getting it, and clearing it, took most of the time.
 func TestLargeEntriesUseMemoryAgain(t *testing.T) {

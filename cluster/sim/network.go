@@ -72,7 +72,7 @@ type network struct {
 	free   []int32
 	large  [][]byte // memory of large frames that have arrived
 	kept   int      // bytes of large
-	number uint64 // of the last frame
+	number uint64   // of the last frame
 
 	effects Effects // of links
 }
