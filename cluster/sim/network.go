@@ -24,6 +24,7 @@ type carrier struct {
 	wait         [2]int64      // a lost frame is given up after this fraction of a round trip, once a later one is acknowledged
 	giveUp       time.Duration // a connection on which nothing gets through for this long
 	outboxBytes  int           // unsent bytes of a connection, if its link has a rate
+	maxFrame     int           // bytes of a frame; 0 is no limit
 }
 
 // carriers is the table of what can be simulated. The sources of the figures are in the package's doc.
@@ -33,7 +34,31 @@ var carriers = []carrier{
 	{name: "tcp+tls", connects: true, repeats: true, handshake: 2, minDeviation: 200 * time.Millisecond, wait: [2]int64{5, 4}, giveUp: 5 * time.Second, outboxBytes: 64 << 20},
 	{name: "quic", connects: true, repeats: true, perClass: true, handshake: 1, minDeviation: time.Millisecond, peerDelay: 25 * time.Millisecond, wait: [2]int64{9, 8}, giveUp: 2 * time.Second, outboxBytes: 64 << 20},
 	{name: "quic-1stream", connects: true, repeats: true, handshake: 1, minDeviation: time.Millisecond, peerDelay: 25 * time.Millisecond, wait: [2]int64{9, 8}, giveUp: 2 * time.Second, outboxBytes: 64 << 20},
-	{name: "datagram"},
+	{name: "datagram", maxFrame: maxDatagram},
+}
+
+// maxDatagram is the most that a UDP datagram carries over IPv4: 65,535 bytes less the headers of IP and UDP (RFC 768, RFC
+// 791). headBytes of it are set aside for what an engine adds to its entries.
+const (
+	maxDatagram = 65_535 - 20 - 8
+	headBytes   = 256
+)
+
+// MaxPayload returns the size of the largest entry that a transport can carry, 0 if there is no limit.
+func MaxPayload(transport string) int {
+	if k, err := findCarrier(transport); err == nil && k.maxFrame > 0 {
+		return k.maxFrame - headBytes
+	}
+	return 0
+}
+
+// limitAppends keeps AppendEntries within what a frame can carry: encoding may add as much again as there is data.
+func (k *carrier) limitAppends(maxAppendBytes int) int {
+	most := (k.maxFrame - headBytes) / 2
+	if k.maxFrame > 0 && (maxAppendBytes == 0 || maxAppendBytes > most) {
+		return most
+	}
+	return maxAppendBytes
 }
 
 // Transports lists the names of the transports that can be simulated.
@@ -287,7 +312,8 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 	if l.cut {
 		w.effects.Cut++
 	}
-	if l.cut || k.connects && !c.up {
+	size := frameOverhead + frameBytes(head, body)
+	if l.cut || k.connects && !c.up || k.maxFrame > 0 && size > k.maxFrame {
 		w.refuse(from, to, class, head, body...)
 		return
 	}
@@ -300,10 +326,9 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 		s.written = r.settlings
 		r.writes++
 	}
-	size := frameOverhead + frameBytes(head, body)
 	limit := l.queueBytes()
 	if k.outboxBytes > 0 {
-		limit = k.outboxBytes
+		limit = max(k.outboxBytes, size)
 	}
 	left, overflow := l.depart(at, size, limit)
 	if overflow {
