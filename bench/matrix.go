@@ -252,7 +252,7 @@ func (m *Matrix) check() error {
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
 		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %d bytes: want 1 to %d", c.MaxAppendBytes, raft.MaxMaxAppendBytes)
+		return fmt.Errorf("--max-append is %d bytes: want 1 to %d, which is %d MiB", c.MaxAppendBytes, raft.MaxMaxAppendBytes, raft.MaxMaxAppendBytes>>20)
 	}
 	return nil
 }

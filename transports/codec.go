@@ -168,6 +168,13 @@ func EncodedSize(m *raft.Message) int {
 	return 0
 }
 
+// MaxFrameBytes returns how large a frame can be that carries a message of a core with these limits, which are those of
+// raft.Config: for Config.MaxFrameBytes.
+func MaxFrameBytes(maxAppendBytes, maxEntryBytes int) int {
+	// Of a full AppendEntries encoding makes at most twice as much as it has data: see raft.Log.AppendRuns.
+	return appendEntriesHead + max(2*maxAppendBytes, maxEntryBytes+raft.EntryOverhead)
+}
+
 // ClassOf returns the class that m travels in. A reply does not say whether its request carried entries: a success
 // that proved no more than PrevLogIndex answers a heartbeat; a rejection belongs to the search for where two logs
 // agree, and so to the appends.

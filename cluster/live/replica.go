@@ -58,7 +58,11 @@ type replica struct {
 
 // open makes the replica's endpoint and its core. It does not run yet.
 func (r *replica) open() error {
-	tr, err := r.c.network.Endpoint(transports.Config{Cluster: r.c.cfg.Identity, Self: r.id, Listen: r.listen})
+	endpoint := transports.Config{Cluster: r.c.cfg.Identity, Self: r.id, Listen: r.listen}
+	if n := transports.MaxFrameBytes(r.c.cfg.MaxAppendBytes, r.c.cfg.MaxEntryBytes); n > transports.DefaultMaxFrameBytes {
+		endpoint.MaxFrameBytes = n
+	}
+	tr, err := r.c.network.Endpoint(endpoint)
 	if err != nil {
 		return err
 	}
