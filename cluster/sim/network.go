@@ -52,10 +52,11 @@ func MaxPayload(transport string) int {
 	return 0
 }
 
-// limitAppends keeps AppendEntries within what a frame can carry: encoding may add as much again as there is data.
-func (k *carrier) limitAppends(maxAppendBytes int) int {
-	most := (k.maxFrame - headBytes) / 2
-	if k.maxFrame > 0 && (maxAppendBytes == 0 || maxAppendBytes > most) {
+// LimitAppends returns the MaxAppendBytes that New gives a group which asks for the given one: over a transport with a limit
+// no more than a frame can carry, where encoding may add as much again as there is data.
+func LimitAppends(transport string, maxAppendBytes int) int {
+	most := MaxPayload(transport) / 2
+	if most > 0 && (maxAppendBytes == 0 || maxAppendBytes > most) {
 		return most
 	}
 	return maxAppendBytes

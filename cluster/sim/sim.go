@@ -173,7 +173,7 @@ func New(cfg Config) (*Cluster, error) {
 		c.cfg.EventsPerInstant = 1_000_000
 	}
 	c.carrier = carrier
-	c.cfg.MaxAppendBytes = carrier.limitAppends(cfg.MaxAppendBytes)
+	c.cfg.MaxAppendBytes = LimitAppends(cfg.Transport, cfg.MaxAppendBytes)
 	if c.cfg.Observer != nil {
 		c.cfg.Observer = observer{c, cfg.Observer}
 	}
