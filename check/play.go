@@ -291,7 +291,7 @@ func (r *run) arrange() {
 			if at := [2]raft.ID{from, to}; cut != r.cut[at] {
 				r.cut[at] = cut
 				if cut {
-					r.c.Cut(from, to)
+					r.c.Cut(from, to, cluster.SilentCut)
 				} else {
 					r.c.Heal(from, to)
 				}

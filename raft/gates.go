@@ -116,7 +116,7 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	} else if p.next > n.log.Last() {
 		return false
 	}
-	if n.full(p) || p.stalled && !(beat && len(p.flights) == 0) {
+	if n.full(p) || p.silent() || p.stalled && !(beat && len(p.flights) == 0) {
 		return false
 	}
 	if p.next <= n.log.Last() {

@@ -114,7 +114,7 @@ func (n *Node) AppendState(b []byte) []byte {
 	case Leader:
 		for i := range n.peers {
 			p := &n.peers[i]
-			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)), uint64(len(p.overdue)))
+			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)), uint64(len(p.overdue)), uint64(p.unheard))
 			flag(p.probing)
 			flag(p.probeDue)
 			flag(p.stalled)

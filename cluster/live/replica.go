@@ -335,16 +335,25 @@ func (r *replica) resume() {
 	}
 }
 
-func (r *replica) setLink(to raft.ID, up bool) {
+func (r *replica) cutLink(to raft.ID, kind cluster.CutKind) {
 	r.linksMu.Lock()
 	defer r.linksMu.Unlock()
-	if up {
-		delete(r.cut, to)
-	} else {
-		r.cut[to] = true
+	r.cut[to] = true
+	if r.links == nil {
+		return
 	}
+	r.links.SetLink(to, false)
+	if kind == cluster.ResetCut {
+		r.links.Reset(to)
+	}
+}
+
+func (r *replica) healLink(to raft.ID) {
+	r.linksMu.Lock()
+	defer r.linksMu.Unlock()
+	delete(r.cut, to)
 	if r.links != nil {
-		r.links.SetLink(to, up)
+		r.links.SetLink(to, true)
 	}
 }
 

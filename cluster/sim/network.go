@@ -85,7 +85,7 @@ func findCarrier(name string) (carrier, error) {
 
 const (
 	duplicateAckThreshold = 3                      // RFC 5681, section 3.2; kPacketThreshold of RFC 9002
-	redialAfter           = 100 * time.Millisecond // transports.Config.BackoffMax
+	redialAfter           = 100 * time.Millisecond // from half of this on: transports.Config.BackoffMax
 )
 
 // network is all links and connections of a group. Replicas are named by their place here, which is their ID less 1.
@@ -455,7 +455,7 @@ func (w *network) resend(slot int32) {
 	if w.c.now.Sub(f.first) >= w.c.carrier.giveUp {
 		from, to := f.from, f.to
 		w.disconnect(from, to)
-		w.dial(from, to, redialAfter)
+		w.redial(from, to)
 		return
 	}
 	i := slices.Index(c.lost, slot)
@@ -555,6 +555,20 @@ func (w *network) dial(a, b int16, after time.Duration) {
 	w.c.push(w.c.now.Add(after+handshake), event{kind: EventConnect, on: a, slot: int32(b), gen: c.epoch})
 }
 
+// redial tries to make a connection again after the wait between two attempts.
+func (w *network) redial(a, b int16) {
+	l, _ := w.at(a, b)
+	w.dial(a, b, redialAfter/2+time.Duration(l.random.Int64N(int64(redialAfter/2))))
+}
+
+// reset breaks the connection between two replicas, if there is one; they dial again.
+func (w *network) reset(a, b int16) {
+	if _, c := w.at(a, b); w.c.carrier.connects && c.up {
+		w.disconnect(a, b)
+		w.redial(min(a, b), max(a, b))
+	}
+}
+
 // connect ends a handshake, or finds that it did not succeed and tries again. It reports false if the attempt is out of
 // date: whoever is down dials when it starts.
 func (w *network) connect(a, b int16, epoch uint32) bool {
@@ -564,8 +578,8 @@ func (w *network) connect(a, b int16, epoch uint32) bool {
 	if c.epoch != epoch || c.up || ra.core == nil || rb.core == nil {
 		return false
 	}
-	if there.Down || back.Down || ra.paused || rb.paused {
-		w.dial(a, b, redialAfter)
+	if there.Down || back.Down || there.cut || back.cut || ra.paused || rb.paused {
+		w.redial(a, b)
 		return true
 	}
 	w.opened(a, b)
@@ -575,10 +589,7 @@ func (w *network) connect(a, b int16, epoch uint32) bool {
 	return true
 }
 
-// tellUp tells a replica that its frames can reach a peer again: after a connection was made, or a link healed.
+// tellUp tells a replica that a connection to a peer was made.
 func (w *network) tellUp(from, to int16) {
-	l, c := w.at(from, to)
-	if r := w.c.replicas[from]; r.core != nil && w.c.carrier.connects && c.up && !l.cut {
-		w.c.push(w.c.now, event{kind: EventUp, on: from, slot: int32(to), gen: r.life})
-	}
+	w.c.push(w.c.now, event{kind: EventUp, on: from, slot: int32(to), gen: w.c.replicas[from].life})
 }

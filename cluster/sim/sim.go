@@ -270,16 +270,15 @@ func (c *Cluster) Resume(id raft.ID) {
 }
 
 // Cut drops what from sends to to.
-func (c *Cluster) Cut(from, to raft.ID) { c.net.link(from, to).cut = true }
-
-// Heal ends a Cut.
-func (c *Cluster) Heal(from, to raft.ID) {
-	l := c.net.link(from, to)
-	if l.cut {
-		l.cut = false
-		c.net.tellUp(int16(from-1), int16(to-1))
+func (c *Cluster) Cut(from, to raft.ID, kind cluster.CutKind) {
+	c.net.link(from, to).cut = true
+	if kind == cluster.ResetCut {
+		c.net.reset(int16(from-1), int16(to-1))
 	}
 }
+
+// Heal ends a Cut.
+func (c *Cluster) Heal(from, to raft.ID) { c.net.link(from, to).cut = false }
 
 // SetConditions changes what all links do to messages, above the transports.
 func (c *Cluster) SetConditions(conditions cluster.Conditions) { c.conditions = conditions }

@@ -22,10 +22,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // plant is the mem transport with a fault.
 type plant struct {
 	transports.Transport
-	send  func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool
-	watch func(transports.Handler) transports.Handler
-	leak  func()
-	sent  atomic.Int64
+	handler transports.Handler
+	link    func(p *plant, to raft.ID, up bool) // in the place of SetLink
+	send    func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool
+	watch   func(transports.Handler) transports.Handler
+	leak    func()
+	noReset bool
+	sent    atomic.Int64
 }
 
 func (p *plant) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) bool {
@@ -39,7 +42,22 @@ func (p *plant) Start(peers map[raft.ID]string, h transports.Handler) {
 	if p.watch != nil {
 		h = p.watch(h)
 	}
+	p.handler = h
 	p.Transport.Start(peers, h)
+}
+
+func (p *plant) SetLink(to raft.ID, up bool) {
+	if p.link == nil {
+		p.Transport.SetLink(to, up)
+	} else {
+		p.link(p, to, up)
+	}
+}
+
+func (p *plant) Reset(to raft.ID) {
+	if !p.noReset {
+		p.Transport.Reset(to)
+	}
 }
 
 func (p *plant) Close() error {
@@ -182,23 +200,21 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 				return true
 			}}
 		}},
-		{"is silent when a link heals", "cuts and heals", "Up when healed", watching(handler{up: func() func(transports.Handler, raft.ID) {
-			var mu sync.Mutex
-			type link struct {
-				h    transports.Handler
-				peer raft.ID
-			}
-			seen := map[link]bool{}
-			return func(h transports.Handler, peer raft.ID) {
-				mu.Lock()
-				first := !seen[link{h, peer}]
-				seen[link{h, peer}] = true
-				mu.Unlock()
-				if first {
-					h.Up(peer)
+		{"tells when a link heals", "cuts and heals", "cut and healed in silence", func() *plant {
+			return &plant{link: func(p *plant, to raft.ID, up bool) {
+				if p.Transport.SetLink(to, up); up && p.handler != nil {
+					p.handler.Up(to)
 				}
-			}
-		}()})},
+			}}
+		}},
+		{"cuts what is sent, not connections", "connects once healed", "Up while the link is cut", func() *plant {
+			cut := map[raft.ID]bool{} // a test's goroutine sets links and sends
+			return &plant{link: func(_ *plant, to raft.ID, up bool) { cut[to] = !up },
+				send: func(inner transports.Transport, _ int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
+					return !cut[to] && inner.Send(to, class, head, body...)
+				}}
+		}},
+		{"does not reset", "resets", "Down at both", func() *plant { return &plant{noReset: true} }},
 		{"is silent when a connection breaks", "reconnects after the lower ID restarts", "Down", watching(handler{down: func(transports.Handler, raft.ID) {}})},
 		{"tells twice when a connection breaks", "reconnects after the higher ID restarts", "Down", watching(handler{down: func(h transports.Handler, peer raft.ID) {
 			h.Down(peer)
