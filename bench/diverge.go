@@ -53,7 +53,7 @@ var diverge = Scenario{
 		}
 		away := d.away(t.Cluster.Size())
 		for _, id := range away {
-			cluster.Isolate(t.Cluster, id)
+			cluster.Isolate(t.Cluster, id, t.Cut)
 		}
 		leader, err := t.Elect(ctx, 1)
 		if err != nil {

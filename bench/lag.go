@@ -33,7 +33,7 @@ var lag = Scenario{
 		if err := cluster.Sleep(ctx, t.Cluster, t.Warmup); err != nil {
 			return err
 		}
-		cluster.Isolate(t.Cluster, follower)
+		cluster.Isolate(t.Cluster, follower, t.Cut)
 		if err := t.Bulk(ctx, uint64(entries)); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -339,7 +338,7 @@ func (v *Invariants) appended(w *watched, s *raft.Status, log *raft.Log, from ui
 		before = w.log[from-2]
 	}
 	for i := from; i <= s.Last && v.err == nil; {
-		run := log.Slice(i, s.Last, math.MaxInt)
+		run := log.Slice(i, s.Last)
 		for e := range run.All() {
 			if e.Term < before {
 				v.fail(LogMatching, w, "entry %d of term %d follows one of term %d", e.Index, e.Term, before)
@@ -559,8 +558,9 @@ func (v *Invariants) inFlight(w *watched, p *raft.Progress) {
 	if p.InFlight > limit {
 		v.fail(Bounded, w, "%d AppendEntries to %d are unanswered, want at most %d", p.InFlight, p.Peer, limit)
 	}
-	// One that is sent while there is room may go beyond the limit, by its own size.
-	if most := v.maxInFlightBytes() + max(v.maxAppendBytes(), v.largest); p.InFlightBytes >= most {
+	// One that is sent while there is room may go beyond the limit, by its own size: as much data as an AppendEntries may
+	// have, and its encoding, which has a limit of the same size.
+	if most := v.maxInFlightBytes() + max(2*v.maxAppendBytes(), v.largest); p.InFlightBytes >= most {
 		v.fail(Bounded, w, "%d bytes to %d are unanswered, want less than %d", p.InFlightBytes, p.Peer, most)
 	}
 }
@@ -647,7 +647,7 @@ func (v *Invariants) audit(w *watched) {
 		before, _ = log.Term(f - 1)
 	}
 	for i := log.First(); i <= log.Last() && v.err == nil; {
-		run := log.Slice(i, log.Last(), math.MaxInt)
+		run := log.Slice(i, log.Last())
 		for e := range run.All() {
 			if t := w.log[e.Index-1]; t != e.Term {
 				v.fail(LogMatching, w, "entry %d has term %d, and had %d when it was appended", e.Index, e.Term, t)

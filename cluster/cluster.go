@@ -39,8 +39,9 @@ type Cluster interface {
 	// connections stay. Resume lets it go on.
 	Pause(id raft.ID)
 	Resume(id raft.ID)
-	// Cut drops everything that from sends to to, until Heal. The other direction is a link of its own.
-	Cut(from, to raft.ID)
+	// Cut drops everything that from sends to to, until Heal. The other direction is a link of its own. While either is
+	// cut no connection between the two is made. A second cut changes nothing, unless it is the first that resets.
+	Cut(from, to raft.ID, kind CutKind)
 	Heal(from, to raft.ID)
 
 	// SetConditions changes what all links do to messages, besides what the network below them does.
@@ -58,6 +59,22 @@ type Cluster interface {
 	// Close ends everything. Proposals that are still waiting become Unknown.
 	Close() error
 }
+
+// CutKind says what becomes of the connection when a link is cut.
+type CutKind uint8
+
+const (
+	// SilentCut leaves the connection as it is: frames vanish, and nobody is told, neither of the cut nor of the healing.
+	SilentCut CutKind = iota
+	// ResetCut breaks the connection too, as a process that ends or a middlebox does. After the healing the two dial
+	// again, as after any break, and the new connection tells both. Without connections (datagram) it is silent.
+	ResetCut
+)
+
+// CutKinds are the names of all kinds of cut, by value.
+var CutKinds = []string{SilentCut: "silent", ResetCut: "reset"}
+
+func (k CutKind) String() string { return CutKinds[k] }
 
 // ErrTimeout is returned by Wait.
 var ErrTimeout = errors.New("timed out")

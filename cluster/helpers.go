@@ -40,11 +40,11 @@ func WaitLeader(ctx context.Context, c Cluster, timeout time.Duration) (raft.ID,
 }
 
 // Isolate cuts all links of a replica, both ways.
-func Isolate(c Cluster, id raft.ID) {
+func Isolate(c Cluster, id raft.ID, kind CutKind) {
 	for other := raft.ID(1); other <= raft.ID(c.Size()); other++ {
 		if other != id {
-			c.Cut(other, id)
-			c.Cut(id, other)
+			c.Cut(other, id, kind)
+			c.Cut(id, other, kind)
 		}
 	}
 }

@@ -12,6 +12,7 @@ func (n *Node) Take() Output {
 	n.idle = true
 	n.settleCompact()
 	n.gateAt = forever
+	n.sendRuns = n.sendRuns[:0]
 	sent, beat := false, n.beat
 	n.beat = false
 	if n.role == Leader {
@@ -128,7 +129,7 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	} else if p.next > n.log.Last() {
 		return false
 	}
-	if n.full(p) || p.stalled && !(beat && len(p.flights) == 0) {
+	if n.full(p) || p.silent() || p.stalled && !(beat && len(p.flights) == 0) {
 		return false
 	}
 	if p.next <= n.log.Last() {
@@ -220,7 +221,7 @@ func (n *Node) settleApply(rides, beat bool) {
 			return
 		}
 	}
-	n.out.Apply = n.log.appendRuns(n.out.Apply, n.applied+1, upTo)
+	n.out.Apply = n.log.AppendRuns(n.out.Apply, n.applied+1, upTo, maxRun)
 	for _, e := range n.out.Apply {
 		n.appliedBytes += uint64(len(e.Bytes))
 	}

@@ -183,7 +183,7 @@ func (n *Node) keptFor(p *progress, upTo uint64) uint64 {
 	if p.install.Index != 0 {
 		return p.install.Index
 	}
-	if p.stalled || p.match+1 < n.log.First() {
+	if p.silent() || p.match+1 < n.log.First() {
 		return upTo
 	}
 	if n.log.offset(n.log.Last()+1)-n.log.offset(p.match+1) > uint64(n.cfg.MaxLagBytes) {
@@ -199,7 +199,7 @@ func (n *Node) meetCompaction(p *progress) {
 	case p.next >= n.log.First() || p.install.Index != 0:
 	case p.probing:
 		p.next, p.probeDue = n.log.First(), true
-	case !p.stalled:
+	case !p.silent():
 		n.beginTransfer(p)
 	}
 }
@@ -246,9 +246,9 @@ func (n *Node) sendChunks(p *progress, owed int, rides, beat bool) (sent bool) {
 	limit := n.cfg.MaxChunks
 	if t.losses > 0 {
 		limit = 1
-		if !beat {
-			return false
-		}
+	}
+	if t.losses > 0 && !beat || p.silent() {
+		return false
 	}
 	for len(t.flights) < limit && (t.next < t.Bytes || t.Bytes == 0 && len(t.flights) == 0) {
 		n.sendChunk(p)
@@ -277,7 +277,7 @@ func (n *Node) expireTransfer(p *progress) {
 	t := &p.install
 	if n.now.Sub(max(t.answeredAt, p.heardAt)) >= max(n.cfg.ElectionTimeout, 4*p.rtt) {
 		n.endTransfer(p)
-		p.stalled = true
+		p.stalled, p.unheard = true, resends+1
 		return
 	}
 	if len(t.flights) == 0 {
@@ -287,6 +287,7 @@ func (n *Node) expireTransfer(p *progress) {
 	if n.now.Sub(max(t.flights[0].at, t.answeredAt)) >= patience {
 		t.flights, t.next = t.flights[:0], t.acked
 		t.losses++
+		p.unheard++
 	}
 }
 
@@ -296,7 +297,7 @@ func (n *Node) stepInstallSnapshotReply(m *Message) {
 		return
 	}
 	p := n.peer(m.From)
-	p.active, p.heardAt = true, n.now
+	p.active, p.heardAt, p.unheard = true, n.now, 0
 	t := &p.install
 	switch {
 	case m.Success:

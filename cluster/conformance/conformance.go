@@ -39,8 +39,10 @@ var cases = []struct {
 	{"commits in order", commitsInOrder},
 	{"tells of each proposal once", tellsOnce},
 	{"refuses where there is no leader", refuses},
-	{"cuts one way", cutsOneWay},
-	{"replaces a leader that is cut off", replacesIsolatedLeader},
+	{"cuts one way, silently", cutsOneWay(cluster.SilentCut)},
+	{"cuts one way, by a reset", cutsOneWay(cluster.ResetCut)},
+	{"replaces a leader that is cut off silently", replacesIsolatedLeader(cluster.SilentCut)},
+	{"replaces a leader that is cut off by a reset", replacesIsolatedLeader(cluster.ResetCut)},
 	{"keeps what was durable in a crash", keepsDurable},
 	{"keeps what all had in a crash of all", keepsAfterCrashOfAll},
 	{"leaves proposals unknown in a crash", leavesUnknown},
@@ -287,44 +289,51 @@ func refuses(s *suite) {
 	s.commit(1, 1)
 }
 
-func cutsOneWay(s *suite) {
-	s.group(3, nil)
-	s.elect(1)
-	s.commit(1, 3)
-	s.level(3)
-	s.Cut(1, 3)
-	s.Cut(1, 3) // a second time changes nothing
-	s.commit(1, 5)
-	s.level(8, 1, 2)
-	if st := s.Status(3); st.Last != 3 {
-		s.Fatalf("a follower that was cut off has %+v", st)
+func cutsOneWay(kind cluster.CutKind) func(*suite) {
+	return func(s *suite) {
+		s.group(3, nil)
+		s.elect(1)
+		s.commit(1, 3)
+		s.level(3)
+		s.Cut(1, 3, kind)
+		s.Cut(1, 3, kind) // a second time changes nothing
+		s.commit(1, 5)
+		s.level(8, 1, 2)
+		if st := s.Status(3); st.Last != 3 {
+			s.Fatalf("a follower that was cut off has %+v", st)
+		}
+		s.Heal(1, 3)
+		s.level(8)
+		// The other way: what is sent to it arrives, unless that takes a connection, and no answer does.
+		s.Cut(3, 1, kind)
+		s.commit(1, 2)
+		s.level(10, 1, 2)
+		if kind == cluster.SilentCut {
+			s.level(10)
+		}
+		s.Heal(3, 1)
+		s.commit(1, 1)
+		s.level(11)
 	}
-	s.Heal(1, 3)
-	s.level(8)
-	// The other way: a candidate's votes do not come back to it, but what it asked arrives.
-	s.Cut(3, 1)
-	s.commit(1, 2)
-	s.level(10)
-	s.Heal(3, 1)
-	s.commit(1, 1)
-	s.level(11)
 }
 
-func replacesIsolatedLeader(s *suite) {
-	s.group(3, timed)
-	s.serve(3)
-	s.level(3)
-	old := s.leader()
-	cluster.Isolate(s, old)
-	lost := s.propose(old, "nobody else will see this")
-	s.until("another leads", func() bool { l := cluster.Leader(s); return l != 0 && l != old })
-	s.until("the old leader has stepped down", func() bool { return s.Status(old).Role != raft.Leader })
-	s.serve(2)
-	cluster.Rejoin(s, old)
-	s.level(5)
-	s.until("the lost proposal is answered", func() bool { return lost.done.Load() > 0 })
-	if lost.Outcome != cluster.Failed && lost.Outcome != cluster.Refused {
-		s.Fatalf("the lost proposal is %v", lost.Outcome)
+func replacesIsolatedLeader(kind cluster.CutKind) func(*suite) {
+	return func(s *suite) {
+		s.group(3, timed)
+		s.serve(3)
+		s.level(3)
+		old := s.leader()
+		cluster.Isolate(s, old, kind)
+		lost := s.propose(old, "nobody else will see this")
+		s.until("another leads", func() bool { l := cluster.Leader(s); return l != 0 && l != old })
+		s.until("the old leader has stepped down", func() bool { return s.Status(old).Role != raft.Leader })
+		s.serve(2)
+		cluster.Rejoin(s, old)
+		s.level(5)
+		s.until("the lost proposal is answered", func() bool { return lost.done.Load() > 0 })
+		if lost.Outcome != cluster.Failed && lost.Outcome != cluster.Refused {
+			s.Fatalf("the lost proposal is %v", lost.Outcome)
+		}
 	}
 }
 
@@ -388,7 +397,7 @@ func leavesUnknown(s *suite) {
 	s.group(3, nil)
 	s.elect(1)
 	s.commit(1, 1)
-	cluster.Isolate(s, 1)
+	cluster.Isolate(s, 1, cluster.SilentCut)
 	accepted := make(chan struct{})
 	c := &call{}
 	c.Data = []byte("in limbo")
@@ -631,7 +640,7 @@ func answersAllWhenClosed(s *suite) {
 	s.group(3, nil)
 	s.elect(1)
 	s.commit(1, 1)
-	cluster.Isolate(s, 1)
+	cluster.Isolate(s, 1, cluster.SilentCut)
 	var calls []*call
 	for i := range 20 {
 		calls = append(calls, s.propose(1, fmt.Sprint(i)))

@@ -147,10 +147,10 @@ func (c *Cluster) Pause(id raft.ID) { c.replica(id).pause() }
 func (c *Cluster) Resume(id raft.ID) { c.replica(id).resume() }
 
 // Cut drops what from sends to to.
-func (c *Cluster) Cut(from, to raft.ID) { c.replica(from).setLink(to, false) }
+func (c *Cluster) Cut(from, to raft.ID, kind cluster.CutKind) { c.replica(from).cutLink(to, kind) }
 
 // Heal ends a Cut.
-func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).setLink(to, true) }
+func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).healLink(to) }
 
 // SetConditions changes what all links do to messages.
 func (c *Cluster) SetConditions(conditions cluster.Conditions) {

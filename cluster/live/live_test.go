@@ -205,7 +205,7 @@ func TestCompactionWaitsForTheSlowest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{func() { cluster.Isolate(g, 3) }, func() { cluster.Rejoin(g, 3) }},
+		{func() { cluster.Isolate(g, 3, cluster.SilentCut) }, func() { cluster.Rejoin(g, 3) }},
 	} {
 		g.commit(1, 5000)
 		g.level()
@@ -227,7 +227,7 @@ func TestCutOneWay(t *testing.T) {
 		g.elect(1)
 		g.commit(1, 10)
 		g.level()
-		g.Cut(1, 3)
+		g.Cut(1, 3, cluster.SilentCut)
 		g.commit(1, 10)
 		if s := g.Status(3); s.Applied != 10 {
 			t.Errorf("replica 3 applied %d entries through a cut link", s.Applied)
@@ -235,11 +235,30 @@ func TestCutOneWay(t *testing.T) {
 		g.Heal(1, 3)
 		g.level()
 		// The other way: what it gets, it cannot acknowledge.
-		g.Cut(3, 1)
+		g.Cut(3, 1, cluster.SilentCut)
 		g.commit(1, 10)
 		g.Heal(3, 1)
 		g.level()
 	})
+}
+
+// A transport carries the largest AppendEntries that the group's limit allows, though it is above the transport's default.
+func TestFramesAreAsLargeAsAppends(t *testing.T) {
+	cfg := config("eager")
+	cfg.MaxAppendBytes, cfg.Transport = 24<<20, tcp.Plain()
+	g := start(t, cfg)
+	g.elect(1)
+	g.Cut(1, 3, cluster.SilentCut)
+	var answers tally
+	for range 6 {
+		g.Propose(1, &cluster.Proposal{Data: make([]byte, 4<<20), Done: answers.done})
+	}
+	g.wait("commit without one", func() bool { return answers.all(cluster.Committed, 6) })
+	g.Heal(1, 3)
+	g.level()
+	if n := transports.MaxFrameBytes(24<<20, 0); n <= transports.DefaultMaxFrameBytes {
+		t.Errorf("a frame of %d bytes proves nothing", n)
+	}
 }
 
 func TestPause(t *testing.T) {
@@ -288,7 +307,7 @@ func TestPausedReplicaBlocksNobody(t *testing.T) {
 	g.elect(1)
 	g.wait("following", func() bool { return g.Status(3).Leader == 1 })
 	g.Pause(3)
-	cluster.Isolate(g, 3)
+	cluster.Isolate(g, 3, cluster.SilentCut)
 	cluster.Rejoin(g, 3)
 	g.SetConditions(cluster.Conditions{RequestDelay: time.Microsecond})
 	g.SetConditions(cluster.Conditions{})
@@ -338,7 +357,7 @@ func TestCrashLeavesUnknown(t *testing.T) {
 	g := start(t, config("eager"))
 	g.elect(1)
 	g.commit(1, 10)
-	cluster.Isolate(g, 1)
+	cluster.Isolate(g, 1, cluster.SilentCut)
 	open := g.offer(1, 10)
 	g.wait("append", func() bool { return g.Status(1).Last == 20 })
 	g.Crash(1)
@@ -353,7 +372,7 @@ func TestOrphans(t *testing.T) {
 	g.elect(1)
 	g.commit(1, 10)
 	g.level()
-	cluster.Isolate(g, 1)
+	cluster.Isolate(g, 1, cluster.SilentCut)
 	lost := g.offer(1, 10)
 	g.wait("append", func() bool { return g.Status(1).Last == 20 })
 	g.elect2(2, 1)
@@ -366,7 +385,7 @@ func TestOrphans(t *testing.T) {
 	}
 
 	// Kept across a leadership of somebody else that leaves them alone.
-	cluster.Isolate(g, 2)
+	cluster.Isolate(g, 2, cluster.SilentCut)
 	kept := g.offer(2, 3)
 	g.wait("append", func() bool { return g.Status(2).Last == 28 })
 	g.Campaign(2)
@@ -416,8 +435,8 @@ func TestFigure7(t *testing.T) {
 				}
 			}
 			// (c) and (d) have longer logs than the leader; (a), (b) and (e) elect it.
-			cluster.Isolate(g, 4)
-			cluster.Isolate(g, 5)
+			cluster.Isolate(g, 4, cluster.SilentCut)
+			cluster.Isolate(g, 5, cluster.SilentCut)
 			g.elect(1)
 			cluster.Rejoin(g, 4)
 			cluster.Rejoin(g, 5)
@@ -617,7 +636,7 @@ func TestCloseUnderLoad(t *testing.T) {
 		g := start(t, cfg)
 		g.elect(1)
 		g.Pause(3)
-		g.Cut(1, 3)
+		g.Cut(1, 3, cluster.SilentCut)
 		g.SetConditions(cluster.Conditions{ReplyHold: 0.5, HoldMin: time.Microsecond, HoldMax: time.Hour})
 		const clients = 32
 		var committed atomic.Int64
@@ -731,7 +750,7 @@ func TestSameLogUnderEveryStrategy(t *testing.T) {
 			g := start(t, config(name))
 			g.elect(1)
 			g.commit(1, 30)
-			cluster.Isolate(g, 3)
+			cluster.Isolate(g, 3, cluster.SilentCut)
 			g.commit(1, 30)
 			cluster.Rejoin(g, 3)
 			g.level()

@@ -32,9 +32,11 @@ type Case struct {
 // Cases are in the order of what builds upon what.
 var Cases = []Case{
 	{Name: "commits in one order", run: commits},
-	{Name: "an isolated leader acknowledges nothing", run: isolated},
+	{Name: "an isolated leader acknowledges nothing", run: isolated(cluster.SilentCut)},
+	{Name: "a leader acknowledges nothing after a reset", run: isolated(cluster.ResetCut)},
 	{Name: "a quorum of five is three", run: quorumOfFive, replicas: 5},
-	{Name: "follows a leader after a cut link", run: cutLink},
+	{Name: "follows a leader after a silent cut", run: cutLink(cluster.SilentCut)},
+	{Name: "follows a leader after a reset", run: cutLink(cluster.ResetCut)},
 	{Name: "counts", run: counts},
 	{Name: "answers all when closed", run: closes},
 	{Name: "acknowledged survives the leader", run: survivesLeader, Use: engines.Use{Elections: true, Crashes: true}},

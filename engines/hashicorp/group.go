@@ -185,7 +185,7 @@ func (g *Group) Resume(id raft.ID) {
 
 // Cut breaks the connections between two replicas, and refuses new ones until Heal; see the package's doc for the other
 // direction.
-func (g *Group) Cut(from, to raft.ID) { g.setLink(from, to, true) }
+func (g *Group) Cut(from, to raft.ID, _ cluster.CutKind) { g.setLink(from, to, true) }
 
 // Heal ends a Cut.
 func (g *Group) Heal(from, to raft.ID) { g.setLink(from, to, false) }
