@@ -20,6 +20,7 @@ const (
 	ClassHeartbeat Class = iota // AppendEntries without entries, and the answers to them
 	ClassAppend                 // AppendEntries with entries, and the answers to them
 	ClassVote                   // RequestVote and the answers to it
+	ClassSnapshot               // parts of snapshots, and the answers to them
 	Classes                     // how many there are
 )
 
