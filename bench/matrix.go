@@ -123,6 +123,9 @@ func (m *Matrix) cells() (n int) {
 // overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
 const overhead = 40 * time.Millisecond
 
+// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be measured.
+const longestTrial = results.MaxLatency / 10
+
 func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {
 	s.Params = own(scenario, s.Params)
 	group := s.group(0)
@@ -130,6 +133,10 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 		return Planned{}, err
 	}
 	estimate := scenario.Estimate(&s) + s.beatPerCommit() + s.beatPerSend()/2 + overhead
+	if estimate < 0 || estimate > longestTrial {
+		return Planned{}, fmt.Errorf("a trial of scenario %s with these settings would take more than %v: nothing longer is measured",
+			scenario.Name, longestTrial)
+	}
 	s.Timeout = max(s.Timeout, 10*estimate)
 	cell := results.Cell{ID: id, Engine: s.Engine.Name, EngineKind: kindOf(&s.Engine), Strategy: OwnWay,
 		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
@@ -267,7 +274,7 @@ func (m *Matrix) check() error {
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
 		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %d bytes: want 1 to %d", c.MaxAppendBytes, raft.MaxMaxAppendBytes)
+		return fmt.Errorf("--max-append is %d bytes: want 1 to %d, which is %d MiB", c.MaxAppendBytes, raft.MaxMaxAppendBytes, raft.MaxMaxAppendBytes>>20)
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	}()
 	group := p.Group
 	group.Observer = r
+	group.MaxAppendBytes = sim.LimitAppends(p.Transport, group.MaxAppendBytes)
 	r.v = Watch(&group)
 	r.v.exact = p.CPU == 0 && p.Breakage != PauseFault && !slices.ContainsFunc(p.Faults, func(f Fault) bool {
 		return f.Kind == PauseFault || f.Kind == SkewFault
@@ -537,7 +538,7 @@ func (r *run) searching() (search, transfer time.Duration) {
 		each += g.Heartbeat
 	}
 	if g.MaxAppendBytes == 0 {
-		lag /= 100 // of at most 400 bytes
+		lag /= 64 // of at most 400 bytes, over any transport
 	}
 	return 2 * time.Duration(rounds) * each, time.Duration(lag) * each
 }

@@ -26,6 +26,7 @@ type Replica struct {
 	digest  xxhash.Digest // of what was applied
 	message raft.Message  // the one being handled
 	head    []byte        // scratch
+	body    [][]byte      // scratch
 
 	pruning Pruning
 	waiting waitingList // proposals of the last leadership, in order of index
@@ -176,11 +177,12 @@ func (r *Replica) send(m *raft.Message) {
 	r.counters.Messages++
 	if m.Type == raft.AppendEntries {
 		r.counters.AppendEntries++
-		r.counters.EntriesSent += uint64(m.Entries.Count)
+		r.counters.EntriesSent += uint64(m.EntryCount())
 	}
 	r.counters.Bytes += uint64(transports.EncodedSize(m))
 	r.head = transports.AppendMessage(r.head[:0], m)
-	r.host.Send(m.To, transports.ClassOf(m), r.head, m.Entries.Bytes)
+	r.body = transports.AppendBody(r.body[:0], m)
+	r.host.Send(m.To, transports.ClassOf(m), r.head, r.body...)
 }
 
 func (r *Replica) observe(now raft.Time, events []raft.Event) {

@@ -11,6 +11,7 @@ func (n *Node) Take() Output {
 	}
 	n.idle = true
 	n.gateAt = forever
+	n.sendRuns = n.sendRuns[:0]
 	sent, beat := false, n.beat
 	n.beat = false
 	if n.role == Leader {
@@ -204,7 +205,7 @@ func (n *Node) settleApply(rides, beat bool) {
 			return
 		}
 	}
-	n.out.Apply = n.log.appendRuns(n.out.Apply, n.applied+1, upTo)
+	n.out.Apply = n.log.AppendRuns(n.out.Apply, n.applied+1, upTo, maxRun)
 	n.applied = upTo
 	n.commitSince = n.now
 	n.event(Event{Kind: EventApplied, Index: upTo, Term: n.term})

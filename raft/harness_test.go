@@ -79,7 +79,7 @@ func newGroup(t testing.TB, n int, configure ...func(*group)) *group {
 	}
 	for _, r := range g.replicas {
 		for l, i := r.disk.log, r.disk.log.First(); i <= l.Last(); i++ {
-			g.rules.logMatching(r, l, l.Slice(i, i, 0))
+			g.rules.logMatching(r, l, l.Slice(i, i))
 		}
 		g.restart(r.id)
 	}
@@ -166,8 +166,7 @@ func (g *group) settle(id raft.ID) {
 			}
 		}
 		for _, m := range out.Messages {
-			m.Entries.Bytes = bytes.Clone(m.Entries.Bytes)
-			g.net = append(g.net, m)
+			g.net = append(g.net, m.Clone())
 			g.sent[m.Type]++
 		}
 		for _, run := range out.Apply {

@@ -68,7 +68,7 @@ func (n *Node) Clone(seed uint64) *Node {
 		}
 	}
 	c.pending, c.held = slices.Clone(n.pending), slices.Clone(n.held)
-	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns = Output{}, nil, nil, nil, nil
+	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns, c.sendRuns = Output{}, nil, nil, nil, nil, nil
 	return &c
 }
 
@@ -92,7 +92,7 @@ func (n *Node) AppendState(b []byte) []byte {
 	flag(n.hardChanged)
 	u(n.log.First(), n.log.Last())
 	for i := n.log.First(); i <= n.log.Last(); {
-		e := n.log.Slice(i, n.log.Last(), maxRun)
+		e := n.log.Slice(i, n.log.Last())
 		b = append(b, e.Bytes...)
 		i = e.Last() + 1
 	}

@@ -311,8 +311,11 @@ func (n *Node) appendTo(p *progress) {
 	if p.probing {
 		p.probeDue = false
 	} else {
-		m.Entries = n.log.Slice(p.next, n.log.Last(), n.cfg.MaxAppendBytes)
-		f.last = m.Entries.Last()
+		at := len(n.sendRuns)
+		n.sendRuns = n.log.AppendRuns(n.sendRuns, p.next, n.log.Last(), n.cfg.MaxAppendBytes)
+		end := len(n.sendRuns)
+		m.Entries, m.More = n.sendRuns[at], n.sendRuns[at+1:end:end]
+		f.last = n.sendRuns[end-1].Last()
 		p.next = f.last + 1
 		p.sent = max(p.sent, f.last)
 	}
@@ -322,8 +325,8 @@ func (n *Node) appendTo(p *progress) {
 	m.Seq, f.seq = n.seq, n.seq
 	p.flights = append(p.flights, f)
 	n.send(m)
-	n.event(Event{Kind: EventSent, Peer: p.id, Prev: m.PrevLogIndex, Index: f.last, Count: m.Entries.Count,
-		Bytes: len(m.Entries.Bytes), Probe: p.probing})
+	n.event(Event{Kind: EventSent, Peer: p.id, Prev: m.PrevLogIndex, Index: f.last, Count: m.EntryCount(),
+		Bytes: m.EntryBytes(), Probe: p.probing})
 	if m.Entries.Count > 0 && n.cfg.Events {
 		if q := n.quorumOf(n.log.Last(), func(p *progress) uint64 { return p.sent }); q > n.sentQuorum {
 			n.sentQuorum = q

@@ -85,6 +85,7 @@ type Node struct {
 	events  []Event
 
 	saveRuns []Entries // memory of Output.Save.Entries
+	sendRuns []Entries // memory of Message.More
 }
 
 // New starts a replica from what its storage held. Errors wrap ErrConfig.

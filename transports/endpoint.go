@@ -162,8 +162,8 @@ func (e *endpoint) peer(id raft.ID) *peer {
 	return nil
 }
 
-func (e *endpoint) Send(to raft.ID, class Class, head, body []byte) bool {
-	size := len(head) + len(body)
+func (e *endpoint) Send(to raft.ID, class Class, head []byte, body ...[]byte) bool {
+	size := frameSize(head, body)
 	if size > e.cfg.MaxFrameBytes {
 		e.counters.tooLarge.Add(1)
 		return false
@@ -181,7 +181,7 @@ func (e *endpoint) Send(to raft.ID, class Class, head, body []byte) bool {
 		e.counters.noConnection.Add(1)
 		return false
 	}
-	switch s.lanes[int(class)%len(s.lanes)].out.Push(head, body) {
+	switch s.lanes[int(class)%len(s.lanes)].out.Push(head, body...) {
 	case Full:
 		e.counters.queueFull.Add(1)
 		return false

@@ -43,10 +43,10 @@ type Transport interface {
 	// Start accepts and keeps up connections to peers, by address, until Close. Of each pair, the replica with the
 	// lower ID dials, again with back-off whenever the connection is lost.
 	Start(peers map[raft.ID]string, h Handler)
-	// Send queues a frame, the concatenation of head and body, which it copies. It never blocks. It returns false if
-	// the frame was dropped, which Stats counts: no connection, the link cut, the queue full, or the frame larger than
+	// Send queues a frame, head and the pieces of body one after the other, which it copies. It never blocks. It returns
+	// false if the frame was dropped, which Stats counts: no connection, the link cut, the queue full, or the frame larger than
 	// Config.MaxFrameBytes.
-	Send(to raft.ID, class Class, head, body []byte) bool
+	Send(to raft.ID, class Class, head []byte, body ...[]byte) bool
 	// Flush gives what Send queued to the network. It never blocks on the network.
 	Flush()
 	// SetLink cuts or heals the link towards one peer: while it is cut, every frame for the peer is dropped and

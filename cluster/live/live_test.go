@@ -242,6 +242,25 @@ func TestCutOneWay(t *testing.T) {
 	})
 }
 
+// A transport carries the largest AppendEntries that the group's limit allows, though it is above the transport's default.
+func TestFramesAreAsLargeAsAppends(t *testing.T) {
+	cfg := config("eager")
+	cfg.MaxAppendBytes, cfg.Transport = 24<<20, tcp.Plain()
+	g := start(t, cfg)
+	g.elect(1)
+	g.Cut(1, 3, cluster.SilentCut)
+	var answers tally
+	for range 6 {
+		g.Propose(1, &cluster.Proposal{Data: make([]byte, 4<<20), Done: answers.done})
+	}
+	g.wait("commit without one", func() bool { return answers.all(cluster.Committed, 6) })
+	g.Heal(1, 3)
+	g.level()
+	if n := transports.MaxFrameBytes(24<<20, 0); n <= transports.DefaultMaxFrameBytes {
+		t.Errorf("a frame of %d bytes proves nothing", n)
+	}
+}
+
 func TestPause(t *testing.T) {
 	each(t, func(t *testing.T, kind transports.Kind) {
 		cfg := config("eager")

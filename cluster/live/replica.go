@@ -58,7 +58,11 @@ type replica struct {
 
 // open makes the replica's endpoint and its core. It does not run yet.
 func (r *replica) open() error {
-	tr, err := r.c.network.Endpoint(transports.Config{Cluster: r.c.cfg.Identity, Self: r.id, Listen: r.listen})
+	endpoint := transports.Config{Cluster: r.c.cfg.Identity, Self: r.id, Listen: r.listen}
+	if n := transports.MaxFrameBytes(r.c.cfg.MaxAppendBytes, r.c.cfg.MaxEntryBytes); n > transports.DefaultMaxFrameBytes {
+		endpoint.MaxFrameBytes = n
+	}
+	tr, err := r.c.network.Endpoint(endpoint)
 	if err != nil {
 		return err
 	}
@@ -357,7 +361,7 @@ func (r *replica) healLink(to raft.ID) {
 func (r *replica) Now() raft.Time { return r.c.Now() }
 
 // Send queues a frame with the transport: cluster.Host.
-func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
+func (r *replica) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	if conditions := r.c.conditions.Load(); conditions != nil {
 		drop, delay := conditions.Fate(transports.IsReply(head), r.random)
 		if drop {
@@ -365,11 +369,11 @@ func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
 			return
 		}
 		if delay > 0 {
-			r.sendLater(to, class, slices.Concat(head, body), delay)
+			r.sendLater(to, class, slices.Concat(head, slices.Concat(body...)), delay)
 			return
 		}
 	}
-	r.tr.Send(to, class, head, body)
+	r.tr.Send(to, class, head, body...)
 }
 
 func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, delay time.Duration) {
@@ -379,7 +383,7 @@ func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, de
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			tr.Send(to, class, frame, nil)
+			tr.Send(to, class, frame)
 			tr.Flush()
 		case <-r.c.ctx.Done():
 		}

@@ -430,3 +430,19 @@ func TestLinkCheck(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A UDP datagram over IPv4 carries 65,507 bytes, and a larger frame is dropped at once.
+func TestTooLargeForADatagram(t *testing.T) {
+	w := newWorld(t, 2, sim.Config{Transport: "datagram", Links: all(sim.Link{Delay: time.Millisecond})})
+	w.sendAt(0, appends, 65_507)
+	w.sendAt(0, appends, 65_508)
+	w.sendAt(time.Millisecond, appends, 100)
+	w.run(time.Second)
+	w.arrived(note{ms(1), 1}, note{ms(2), 3})
+	if n := w.Counters().Dropped; n != 1 {
+		t.Errorf("%d frames dropped, want 1", n)
+	}
+	if most := sim.MaxPayload("datagram"); most <= 60_000 || most >= 65_507 || sim.MaxPayload("tcp") != 0 {
+		t.Errorf("entries of up to %d bytes travel over datagram, of up to %d over tcp", most, sim.MaxPayload("tcp"))
+	}
+}

@@ -12,10 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/raft"
@@ -57,7 +59,7 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "pre-vote", Value: true, Usage: "replicas ask before they raise the term"},
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
-		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes"},
+		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes of their data; over " + datagram + " at most 31 KiB"},
 		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
 		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
@@ -146,6 +148,9 @@ func runMatrix(c *cli.Context) error {
 	}
 	if simulated != nil {
 		if err := simulated.timePasses(plan); err != nil {
+			return err
+		}
+		if err := fits(plan); err != nil {
 			return err
 		}
 	}
@@ -408,6 +413,17 @@ func (v *virtual) timePasses(plan []bench.Planned) error {
 		})
 		if p.Cell.Clients > 0 && len(p.Cell.Choices) > 0 && !waits {
 			return usage("--delay is 0 and nothing else takes time, so a closed loop of %s would stand still: give --delay, --disk-sync or --cpu-per-message, or --rate for an open loop", p.Cell.Strategy)
+		}
+	}
+	return nil
+}
+
+// fits refuses payloads that a simulated transport cannot carry.
+func fits(plan []bench.Planned) error {
+	for _, p := range plan {
+		if most := sim.MaxPayload(p.Cell.Transport); most > 0 && p.Cell.PayloadBytes > most {
+			return usage("--payload is %s bytes: want at most %s with --transport %s, where an entry travels in one UDP datagram, or another transport",
+				humanize.Comma(int64(p.Cell.PayloadBytes)), humanize.Comma(int64(most)), p.Cell.Transport)
 		}
 	}
 	return nil

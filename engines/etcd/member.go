@@ -446,7 +446,7 @@ func (m *member) send(msg *raftpb.Message) {
 	case raftpb.MsgHeartbeatResp:
 		class = transports.ClassHeartbeat
 	}
-	m.host.Send(to, class, frame, nil)
+	m.host.Send(to, class, frame)
 	if msg.GetType() == raftpb.MsgSnap {
 		// The library sends nothing more until it is told what became of it; should it be lost, the next append says so.
 		m.node.ReportSnapshot(msg.GetTo(), etcdraft.SnapshotFinish)

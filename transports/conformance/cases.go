@@ -33,7 +33,7 @@ func deliversInOrder(s *suite) {
 						}
 						b := numbered(class, n, size)
 						cut := int(n) % len(b)
-						if !from.Send(to.id, class, b[:cut], b[cut:]) {
+						if !from.Send(to.id, class, b[:cut/2], b[cut/2:cut], b[cut:]) {
 							s.Errorf("send of frame %d from %d to %d dropped: %+v", n, from.id, to.id, from.Stats())
 						}
 					}
@@ -543,9 +543,9 @@ func allocatesNothing(s *suite) {
 		arrived <- struct{}{}
 		return false
 	}
-	head, body := make([]byte, 50), make([]byte, 100)
+	head, body := make([]byte, 50), [][]byte{make([]byte, 70), make([]byte, 30)}
 	allocs := testing.AllocsPerRun(1000, func() {
-		a.Send(b.id, transports.ClassAppend, head, body)
+		a.Send(b.id, transports.ClassAppend, head, body...)
 		a.Flush()
 		<-arrived
 	})
