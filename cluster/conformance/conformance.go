@@ -50,7 +50,9 @@ var cases = []struct {
 	{"boots from given logs", bootsFromLogs},
 	{"loses messages on demand", losesOnDemand},
 	{"holds replies on demand", holdsOnDemand},
-	{"counts", counts},
+	{"counts", func(s *suite) { counts(s, quiet{}, false) }},
+	{"counts without events", func(s *suite) { counts(s, quiet{}, true) }},
+	{"counts without an observer", func(s *suite) { counts(s, nil, false) }},
 	{"forgets what all have applied", forgets},
 	{"takes steps in time", takesSteps},
 	{"ends waiting", endsWaiting},
@@ -520,13 +522,13 @@ func holdsOnDemand(s *suite) {
 	s.SetConditions(cluster.Conditions{})
 }
 
-func counts(s *suite) {
-	s.group(3, func(c *cluster.Config) { c.Observer = quiet{} })
+func counts(s *suite, observer cluster.Observer, appliedOnly bool) {
+	s.group(3, func(c *cluster.Config) { c.Observer, c.AppliedOnly = observer, appliedOnly })
 	s.elect(1)
 	s.commit(1, 10)
 	s.level(10)
 	n := s.Counters()
-	if n.AppendEntries < 20 || n.EntriesSent < 20 || n.Messages < 2*n.AppendEntries-20 || n.Bytes < 20*n.Messages || n.Elections < 1 || n.Writes < 20 {
+	if n.AppendEntries < 20 || n.EntriesSent < 20 || n.Messages < 2*n.AppendEntries-20 || n.Bytes < 20*n.Messages || n.Elections != 1 || n.Writes < 20 {
 		s.Fatalf("%+v", n)
 	}
 	s.Crash(2)
