@@ -29,6 +29,7 @@ type Case struct {
 	replicas int // 0 for three
 	// unobserved leaves the observer out, so nothing is known of what replicas apply.
 	unobserved bool
+	patience   time.Duration // 0 for the usual
 }
 
 // Cases are in the order of what builds upon what.
@@ -95,7 +96,7 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 		return err
 	}
 	replicas := cmp.Or(c.replicas, 3)
-	g := &group{ctx: ctx, record: newRecord(replicas)}
+	g := &group{ctx: ctx, record: newRecord(replicas), patience: cmp.Or(c.patience, patience)}
 	cfg := cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
 		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 100, Observer: g.record}
 	if c.unobserved {
@@ -128,12 +129,13 @@ func Open(e engines.Engine, at engines.Place, cfg cluster.Config) (cluster.Clust
 // group is a group under test, with a record of all that was proposed and applied.
 type group struct {
 	cluster.Cluster
-	ctx    context.Context
-	record *record
+	ctx      context.Context
+	record   *record
+	patience time.Duration
 }
 
 func (g *group) wait(what string, cond func() bool) error {
-	if err := g.Wait(g.ctx, patience, cond); err != nil {
+	if err := g.Wait(g.ctx, g.patience, cond); err != nil {
 		var states string
 		for id := raft.ID(1); id <= raft.ID(g.Size()); id++ {
 			s := g.Status(id)
