@@ -21,6 +21,7 @@ var diverge = Scenario{
 		{Name: "diverge-common", Default: "100", Doc: "entries that both logs begin with"},
 		{Name: "diverge-preset", Default: "grid", Doc: "grid; figure7: the logs of figure 7 of the Raft paper, with --nodes 7; or leaders: one dead term, made by two changes of leader"},
 	},
+	Cuts: true,
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
 		if d.preset == presetLeaders {

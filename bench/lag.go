@@ -13,6 +13,7 @@ var lag = Scenario{
 	Params: []Param{
 		{Name: "lag-entries", Default: "2000", Doc: "entries that commit while the follower is cut off"},
 	},
+	Cuts: true,
 	Prepare: func(s *Settings, _ *cluster.Config) error {
 		_, err := s.count("lag-entries", 1)
 		return err

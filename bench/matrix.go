@@ -8,9 +8,12 @@ package bench
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
@@ -27,6 +30,8 @@ type Matrix struct {
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
 	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
+
+	Cuts []cluster.CutKind // of scenarios that cut links; none: silent
 
 	// Common holds what does not vary; the fields that an axis sets are ignored.
 	Common Settings
@@ -87,14 +92,16 @@ func (m *Matrix) Plan() ([]Planned, error) {
 // planEngines adds the cells that differ in who runs the group, and in how.
 func (m *Matrix) planEngines(plan []Planned, scenario Scenario, s Settings) ([]Planned, error) {
 	for _, measured := range m.measures(scenario) {
-		for _, engine := range m.engines() {
-			for _, strategy := range m.strategiesOf(&engine) {
-				s.Engine, s.Strategy, s.Unmeasured = engine, strategy, !measured
-				p, err := m.planned(scenario, s, len(plan))
-				if err != nil {
-					return nil, err
+		for _, cut := range m.cuts(scenario) {
+			for _, engine := range m.engines() {
+				for _, strategy := range m.strategiesOf(&engine) {
+					s.Engine, s.Strategy, s.Unmeasured, s.Cut = engine, strategy, !measured, cut
+					p, err := m.planned(scenario, s, len(plan))
+					if err != nil {
+						return nil, err
+					}
+					plan = append(plan, p)
 				}
-				plan = append(plan, p)
 			}
 		}
 	}
@@ -107,7 +114,7 @@ func (m *Matrix) cells() (n int) {
 		scenario, _ := FindScenario(name)
 		for _, engine := range m.engines() {
 			n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.measures(scenario)) *
-				len(m.strategiesOf(&engine))
+				len(m.cuts(scenario)) * len(m.strategiesOf(&engine))
 		}
 	}
 	return n
@@ -137,21 +144,33 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	if s.Engine.Strategies {
 		cell.Strategy, cell.Choices = m.Name(s.Strategy), m.Choices(s.Strategy)
 	}
-	if len(m.Measure) > 0 && scenario.Name == steady.Name {
-		cell.Params = maps.Clone(s.Params)
-		if cell.Params == nil {
-			cell.Params = map[string]string{}
-		}
-		cell.Params[measureParam] = measureOn
-		if s.Unmeasured {
-			cell.Params[measureParam] = measureOff
-		}
-	}
+	cell.Params = m.cellParams(scenario, &s)
 	p := Planned{Cell: cell, Settings: s, scenario: scenario, Estimate: estimate}
 	if p.Refused = s.Engine.CanUse(m.use(scenario, &s, &group)); p.Refused != "" {
 		p.Estimate = 0
 	}
 	return p, nil
+}
+
+// cellParams returns the scenario's parameters, and what else distinguishes its cells.
+func (m *Matrix) cellParams(scenario Scenario, s *Settings) map[string]string {
+	params := maps.Clone(s.Params)
+	set := func(name, value string) {
+		if params == nil {
+			params = map[string]string{}
+		}
+		params[name] = value
+	}
+	if len(m.Measure) > 0 && scenario.Name == steady.Name {
+		set(measureParam, measureOn)
+		if s.Unmeasured {
+			set(measureParam, measureOff)
+		}
+	}
+	if scenario.Cuts {
+		set(results.ParamCut, s.Cut.String())
+	}
+	return params
 }
 
 // own returns the parameters that this scenario has, with their defaults.
@@ -204,6 +223,9 @@ const (
 )
 
 func (m *Matrix) check() error {
+	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
+		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
+	}
 	most := MaxNodes
 	if m.Virtual {
 		most = MaxVirtualNodes

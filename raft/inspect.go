@@ -16,7 +16,7 @@ type Progress struct {
 	Stalled     bool   // what was sent went unanswered for too long
 	InFlight    int    // unanswered AppendEntries that carried entries or were probes
 	Snapshot    uint64 // index of the snapshot that it is being sent, 0 if none
-	// InFlightBytes are those of all entries from the first unanswered one to the last that was sent.
+	// InFlightBytes are those of the data of all entries from the first unanswered one to the last that was sent.
 	InFlightBytes uint64
 }
 

@@ -45,6 +45,9 @@ type Cell struct {
 	Params       map[string]string `json:"params,omitempty"`       // of the scenario: diverge-terms, lag-entries, ...
 }
 
+// ParamCut is the parameter of scenarios that cut links: silent, or reset.
+const ParamCut = "cut"
+
 // EngineKind says what an engine is to the others; "" for this project's own.
 type EngineKind string
 

@@ -564,6 +564,7 @@ func (w *network) redial(a, b int16) {
 // reset breaks the connection between two replicas, if there is one; they dial again.
 func (w *network) reset(a, b int16) {
 	if _, c := w.at(a, b); w.c.carrier.connects && c.up {
+		w.effects.Reset++
 		w.disconnect(a, b)
 		w.redial(min(a, b), max(a, b))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
@@ -47,6 +48,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "axes", Name: "payload", Value: "128", Usage: "size of a proposal, such as 128 or 4KiB"},
 		&cli.StringFlag{Category: "axes", Name: "clients", Value: "16", Usage: "steady: clients of a closed loop"},
 		&cli.StringFlag{Category: "axes", Name: "rate", Usage: "steady: proposals a second of an open loop, instead of clients"},
+		&cli.StringFlag{Category: "axes", Name: "cut", DefaultText: "silent", Usage: "lag, diverge: silent, frames vanish and nobody is told; reset, connections break"},
 
 		&cli.DurationFlag{Category: "every trial", Name: "warmup", Value: 100 * time.Millisecond, Usage: "time before anything is measured"},
 		&cli.DurationFlag{Category: "every trial", Name: "duration", Value: 500 * time.Millisecond, Usage: "steady: measured time"},
@@ -92,6 +94,7 @@ Examples:
   raftbench run matrix --scenario diverge --strategy linear-signal,fast-signal,bisect --diverge-entries 1000
   raftbench run matrix --strategy fast-loop,fast-signal-commit --scenario steady --clients 1
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
+  raftbench run matrix --scenario lag --cut silent,reset --engine raftbench,etcd,hashicorp
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
   raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp`,
 		Flags:  flags,
@@ -212,6 +215,11 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	if m.Strategies, err = strategiesOf(c); err != nil {
 		return nil, err
 	}
+	if c.IsSet("cut") {
+		if err := into(c, "cut", cutKind, &m.Cuts); err != nil {
+			return nil, err
+		}
+	}
 	if c.IsSet("measure") {
 		if err := into(c, "measure", onOff, &m.Measure); err != nil {
 			return nil, err
@@ -271,6 +279,14 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 func into[T comparable](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
 	*values, err = list(c, name, parse)
 	return err
+}
+
+func cutKind(name string) (cluster.CutKind, error) {
+	i := slices.Index(cluster.CutKinds, name)
+	if i < 0 {
+		return 0, errors.New(nearest.Unknown("cut", name, cluster.CutKinds))
+	}
+	return cluster.CutKind(i), nil
 }
 
 func names(c *cli.Context, flag string, known []string, values *[]string) error {
