@@ -47,14 +47,23 @@ func (s *Settings) group(seed uint64) cluster.Config {
 	group := cluster.Config{
 		Replicas: s.Nodes, Strategy: s.Strategy, Heartbeat: s.Heartbeat, ElectionTimeout: s.ElectionTimeout,
 		PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, NoOp: s.NoOp, Seed: seed,
-		MaxAppendBytes: s.MaxAppendBytes, Retain: s.retained(),
-		SendApart: s.SendApart,
+		MaxAppendBytes: s.MaxAppendBytes, SendApart: s.SendApart,
+	}
+	if s.Retain > 0 {
+		group.SnapshotEntries, group.SnapshotBytes, group.SnapshotTrailing = snapshotEntries, snapshotBytes, int(s.retained())
 	}
 	if s.Engine.Configure != nil {
 		s.Engine.Configure(&group)
 	}
 	return group
 }
+
+// How often a replica takes a snapshot, unless a run says otherwise: often enough that the memory in use stays small also
+// if entries are large, and seldom enough that it costs nothing.
+const (
+	snapshotEntries = 1024
+	snapshotBytes   = 1 << 20
+)
 
 // maxRetainBytes bounds the memory for entries that are kept although every replica has applied them. A replica holds
 // them twice, in its log and on its disk, which is memory too: with more, what is measured of large entries is page

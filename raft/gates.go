@@ -5,12 +5,20 @@ package raft
 
 // Take returns what is to be done now. It opens every gate whose time has come. What one Take lets through never opens a
 // gate that the same Take found shut, so nothing is left to do before something else comes in.
-func (n *Node) Take() Output {
+func (n *Node) Take() Output { return n.take(false) }
+
+// TakeMore is Take for a driver that is about to bring more and calls Take then, before it lets anything leave the
+// machine: an AppendEntries without entries waits until then, and is left out if one with entries goes to the same
+// follower meanwhile and says the same. Nothing else waits.
+func (n *Node) TakeMore() Output { return n.take(true) }
+
+func (n *Node) take(more bool) Output {
 	if n.idle {
 		return Output{}
 	}
 	n.idle = true
 	n.settleCompact()
+	n.more = more
 	n.gateAt = forever
 	n.sendRuns = n.sendRuns[:0]
 	sent, beat := false, n.beat
@@ -168,9 +176,11 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 		n.appendTo(p)
 		sent = true
 	}
-	if beat && (!sent || p.install.Index != 0) {
-		n.heartbeat(p)
-		return true
+	if !n.more && p.deferred || beat && (!sent || p.install.Index != 0) {
+		n.sendEmpty(p)
+		if sent = true; beat {
+			return true
+		}
 	}
 	if news && n.commitFor(p) > p.told {
 		w := Waiting{Since: p.tellSince, Count: int(n.commitFor(p) - p.told), InFlight: len(p.flights)}
@@ -180,7 +190,7 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 				n.appendTo(p)
 			}
 			if n.commitFor(p) > p.told {
-				n.heartbeat(p)
+				n.sendEmpty(p)
 			}
 			sent = true
 		}

@@ -124,6 +124,7 @@ func (n *Node) AppendState(b []byte) []byte {
 			flag(p.probing)
 			flag(p.probeDue)
 			flag(p.stalled)
+			flag(p.deferred)
 			flag(p.active && n.cfg.CheckQuorum)
 			for _, f := range slices.Concat(p.flights, p.overdue) {
 				u(f.seq, f.first, f.last)

@@ -37,7 +37,9 @@ type progress struct {
 	tellSince Time   // when news that it can use began to wait at the Announce gate; 0 if there is none
 	commit    uint64 // its own commitIndex, as last answered
 
-	active  bool // it has answered since the last look of checkQuorum
+	active   bool // it has answered since the last look of checkQuorum
+	deferred bool // an AppendEntries without entries waits for the end of the driver's round
+
 	heardAt Time // when it last answered anything, or this node's leadership began
 
 	install transfer // the snapshot that it is being sent
@@ -320,6 +322,7 @@ func (n *Node) appendTo(p *progress) {
 		n.sendRuns = n.log.AppendRuns(n.sendRuns, p.next, n.log.Last(), n.cfg.MaxAppendBytes)
 		end := len(n.sendRuns)
 		m.Entries, m.More = n.sendRuns[at], n.sendRuns[at+1:end:end]
+		p.deferred = false
 		f.last = n.sendRuns[end-1].Last()
 		p.next = f.last + 1
 		p.sent = max(p.sent, f.last)
@@ -353,6 +356,15 @@ func (n *Node) heartbeat(p *progress) {
 	n.seq++
 	n.send(Message{Type: AppendEntries, To: p.id, Term: n.term, Seq: n.seq, PrevLogIndex: prev, PrevLogTerm: term, Commit: commit})
 	n.event(Event{Kind: EventSent, Peer: p.id, Prev: prev, Index: prev})
+}
+
+// sendEmpty sends an AppendEntries without entries, at the end of the driver's round if more is about to come: see TakeMore.
+func (n *Node) sendEmpty(p *progress) {
+	if p.deferred = n.more; p.deferred {
+		n.idle = false
+		return
+	}
+	n.heartbeat(p)
 }
 
 func (n *Node) tell(p *progress, commit uint64) {

@@ -40,6 +40,7 @@ type Node struct {
 
 	now  Time
 	idle bool // nothing has come in since the last Take
+	more bool // the driver is about to bring more: see TakeMore
 	role Role
 	term uint64
 	vote ID
@@ -268,6 +269,14 @@ func (n *Node) Deadline() Time {
 		at = min(at, n.quorumAt)
 	}
 	return at
+}
+
+// Sending returns the index of the snapshot that a leader is sending to a peer, 0 if none.
+func (n *Node) Sending(id ID) uint64 {
+	if p := n.peer(id); p != nil && n.role == Leader {
+		return p.install.Index
+	}
+	return 0
 }
 
 // Campaign starts an election at once, without asking first.

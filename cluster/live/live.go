@@ -9,7 +9,8 @@
 // the news of a commit, is left out if one with entries goes to the same follower in the same round, unless
 // Config.SendApart says not to.
 //
-// It does not emulate networks beyond cutting links, and its disks are memory.
+// It does not emulate networks beyond cutting links. A crash is one of the process: what a storage has written, though
+// not synced, it still has.
 package live
 
 import (
@@ -25,6 +26,8 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/internal/wakeup"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/mem"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -48,7 +51,6 @@ type Cluster struct {
 	replicas []*replica
 	peers    map[raft.ID]string
 
-	applied    []atomic.Uint64                    // by each replica; of a crashed one what its disk has
 	conditions atomic.Pointer[cluster.Conditions] // nil for none
 
 	waitersMu sync.Mutex
@@ -91,11 +93,15 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, origin: time.Now(), network: network, peers: map[raft.ID]string{},
-		applied: make([]atomic.Uint64, cfg.Replicas), ctx: ctx, cancel: cancel}
+		ctx: ctx, cancel: cancel}
 	for i := range cfg.Replicas {
 		id := raft.ID(i + 1)
-		r := &replica{c: c, id: id, disk: cluster.NewDisk(cfg.Boot[id]), listen: c.listenAddr(i),
+		r := &replica{c: c, id: id, openDisk: cfg.OpenStorage, listen: c.listenAddr(i),
 			timer: wakeup.New(), cut: map[raft.ID]bool{}, random: rand.New(rand.NewPCG(cfg.Seed, ^uint64(id)))}
+		if r.openDisk == nil {
+			disk := mem.NewDisk(raft.NewLog(1, 0))
+			r.openDisk = func(storage.Options) (storage.Storage, error) { return mem.Open(disk) }
+		}
 		c.timers.Go(r.tick)
 		c.replicas = append(c.replicas, r)
 		if err := r.open(); err != nil {
@@ -325,19 +331,11 @@ func (c *Cluster) Close() error {
 			r.crash()
 		}
 		for _, r := range c.replicas {
+			r.tails.Wait()
 			r.timer.Close()
 		}
 		c.timers.Wait()
 		c.err = c.network.Close()
 	})
 	return c.err
-}
-
-// compactable returns what every replica has applied.
-func (c *Cluster) compactable() uint64 {
-	least := c.applied[0].Load()
-	for i := 1; i < len(c.applied); i++ {
-		least = min(least, c.applied[i].Load())
-	}
-	return least
 }

@@ -196,7 +196,7 @@ func TestCrashAndRestart(t *testing.T) {
 // A replica that was down while the others forgot the beginning of their logs gets what it lacks.
 func TestCompactionWaitsForTheSlowest(t *testing.T) {
 	cfg := config("eager")
-	cfg.Retain = 100
+	cfg.SnapshotEntries, cfg.SnapshotTrailing = 1024, 100
 	g := start(t, cfg)
 	g.elect(1)
 	for _, away := range []struct{ leave, rejoin func() }{

@@ -128,7 +128,7 @@ func TestNothingIsForgottenBeforeItIsSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := sim.New(sim.Config{Config: cluster.Config{Replicas: 3, Strategy: strategy, Heartbeat: 10 * time.Millisecond, ElectionTimeout: 100 * time.Millisecond,
-		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 1}})
+		PreVote: true, CheckQuorum: true, Seed: 1, SnapshotEntries: 1024, SnapshotBytes: 1 << 20, SnapshotTrailing: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
