@@ -36,6 +36,8 @@ type Cell struct {
 	Trials  int    // whose numbers are in here
 	Planned int
 
+	Warnings []string // what a reader of its figures must know
+
 	Latency *results.Histogram            // of all trials, merged
 	Stages  map[string]*results.Histogram // likewise
 	Counts  results.Counts                // summed over trials
@@ -218,9 +220,11 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 		if t.Cost != nil {
 			if c.Cost == nil {
-				c.Cost = &results.Cost{}
+				first := *t.Cost
+				c.Cost = &first
+			} else {
+				addCost(c.Cost, t.Cost)
 			}
-			addCost(c.Cost, t.Cost)
 		}
 		if t.CatchUp != nil {
 			catchUps = append(catchUps, t.CatchUp)
@@ -294,11 +298,20 @@ func addCost(into, c *results.Cost) {
 	into.Bytes += c.Bytes
 	into.Writes += c.Writes
 	into.Dropped += c.Dropped
-	into.Elections += c.Elections
-	into.Rejections += c.Rejections
+	into.Elections = sumCounted(into.Elections, c.Elections)
+	into.Rejections = sumCounted(into.Rejections, c.Rejections)
 	into.CPU += c.CPU
 	into.Allocations += c.Allocations
 	into.AllocatedBytes += c.AllocatedBytes
+}
+
+// sumCounted adds what two trials counted; nil if either did not count it.
+func sumCounted(a, b *uint64) *uint64 {
+	if a == nil || b == nil {
+		return nil
+	}
+	sum := *a + *b
+	return &sum
 }
 
 // perCommit divides; false without commits.
@@ -447,7 +460,11 @@ func (s *Summary) warnOfFirst(c *Cell, trials []results.Trial, warn func(string,
 			continue
 		}
 		if r := rangeOf(rest); first > 2*r.Max || first < r.Min/2 {
-			warn("the first trial's %s, %s, is unlike that of the others, %s to %s", f.name, f.show(first), f.show(r.Min), f.show(r.Max))
+			others := f.show(r.Min)
+			if others != f.show(r.Max) {
+				others += " to " + f.show(r.Max)
+			}
+			warn("the first trial's %s, %s, is unlike that of the others, %s", f.name, f.show(first), others)
 		}
 	}
 }
