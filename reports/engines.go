@@ -277,7 +277,7 @@ func (s *Summary) ratios(m metric, pairs []pair, of string) string {
 	case n == 0:
 		return ""
 	case n == alike:
-		return "does not clearly differ" + strings.Replace(of, " that", " from that", 1)
+		return "overlaps" + of
 	case n == 1 || times(least) == times(most):
 		x, _ := m.value(low.from)
 		y, _ := m.value(low.to)
@@ -289,7 +289,7 @@ func (s *Summary) ratios(m metric, pairs []pair, of string) string {
 	}
 	text := fmt.Sprintf("is %s (%s) to %s (%s)%s", times(least), s.own(low.to), times(most), s.own(high.to), of)
 	if alike > 0 {
-		text += fmt.Sprintf("; no clear difference in %d of %d pairs", alike, n)
+		text += fmt.Sprintf("; the trials overlap in %d of %d pairs", alike, n)
 	}
 	return text
 }

@@ -66,7 +66,18 @@ func (s *Summary) spreadOfCommits(c *Cell) (float64, bool) {
 	return v, ok && c.RatePerSec == 0 && mainMetric(s.of(c.Scenario)).name == p50Metric.name && v > 2*p50 && v > 0.05
 }
 
-func showSpread(v float64) string { return "±" + percent(v) }
+// A spread of more than the figure itself says nothing as a ±: it would reach below zero.
+const (
+	mostSpread = 1.0
+	unsteady   = "unsteady"
+)
+
+func showSpread(v float64) string {
+	if v > mostSpread {
+		return unsteady
+	}
+	return "±" + percent(v)
+}
 
 // spreadColumn is the larger of both, marked if it is that of commits/s: the main table has no room for two.
 func (s *Summary) spreadColumn() column {
@@ -219,6 +230,11 @@ func (s *Summary) legend(g grid) []string {
 	}
 	if slices.ContainsFunc(s.of(""), func(c *Cell) bool { _, ok := s.spreadOfCommits(c); return ok }) {
 		lines = append(lines, spreadMark+": the spread of commits/s, where it is over 5% and more than twice that of p50")
+	}
+	if slices.ContainsFunc(g.rows, func(row []string) bool {
+		return slices.Contains(row, unsteady) || slices.Contains(row, unsteady+spreadMark)
+	}) {
+		lines = append(lines, unsteady+": the spread is larger than the figure itself: see Warnings")
 	}
 	if slices.Contains(g.head, "RPCs/commit") {
 		lines = append(lines, "RPCs: AppendEntries requests, heartbeats among them, replies not counted; bytes: of all frames, both ways, between all replicas"+s.traffic())

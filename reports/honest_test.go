@@ -237,7 +237,7 @@ func TestOverlappingTrialsAreNoFinding(t *testing.T) {
 		trial.Cell, trial.Repeat = 5, repeat
 		run.Trials = append(run.Trials, trial)
 	}
-	if found := Summarize(run).Findings(); len(found) != 1 || !strings.Contains(found[0], "do not clearly differ") {
+	if found := Summarize(run).Findings(); len(found) != 2 || !strings.Contains(found[0], "trials overlap in p50") {
 		t.Errorf("findings %q", found)
 	}
 }

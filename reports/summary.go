@@ -121,6 +121,9 @@ func Summarize(run *results.Run) *Summary {
 			s.baselines[s.without(c, strategyAxis.name)] = c
 		}
 	}
+	if len(run.Trials) == 0 {
+		s.warn(nil, "the run file has no trials: nothing was measured")
+	}
 	switch {
 	case run.End == nil:
 		s.warn(nil, "the run file has no end: the run crashed or is still going on")
@@ -383,8 +386,20 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
+	s.warnOfUnsteady(c, warn)
 	s.warnOfFew(c, warn)
 	s.warnOfFirst(c, trials, warn)
+}
+
+// warnOfUnsteady names the figures whose trials lie further apart than a spread can say.
+func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
+	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
+		if r := m.over(c); r.N > 1 {
+			if v, _ := r.Spread(); v > mostSpread {
+				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), count(uint64(r.N), "trial"))
+			}
+		}
+	}
 }
 
 // hasStages says whether it is known where the latency went: other engines do not tell.

@@ -39,14 +39,15 @@ func WriteTable(w io.Writer, run *results.Run) error {
 		b.WriteString("\n")
 		wrap(&b, "  ", peerLegend(g))
 	}
-	if curves := s.curves(); len(curves) > 0 {
+	if curves, tooShort := s.curves(); len(curves)+len(tooShort) > 0 {
 		b.WriteString("\n" + curveTitle + "\n\n")
-		if err := draw(&b, s.curveGrid(curves)); err != nil {
-			return err
+		if len(curves) > 0 {
+			if err := draw(&b, s.curveGrid(curves)); err != nil {
+				return err
+			}
+			b.WriteString("\n")
 		}
-		b.WriteString("\n")
-		wrap(&b, "  ", curveLegend)
-		for _, line := range s.kneeText(curves) {
+		for _, line := range s.curveNotes(curves, tooShort) {
 			wrap(&b, "  ", line)
 		}
 	}
