@@ -94,6 +94,9 @@ func TestRatiosAreToTheBaselineInTheSamePlace(t *testing.T) {
 		}
 		g := m.againstBaseline(ok, s.varying)
 		ratio := slices.Index(g.head, "ratio")
+		if ratio < 0 {
+			t.Fatalf("seed %d: no column of ratios in %q", seed, g.head)
+		}
 		for i, c := range ok {
 			want := notMeasured
 			for _, base := range ok {

@@ -116,12 +116,12 @@ func (s *Summary) curveGrid(curves []curve) grid {
 		{head: "clients", none: " ", show: number, value: func(c *Cell) (float64, bool) { return float64(c.Clients), c.Clients > 0 }},
 		{head: "offered/s", none: " ", show: number, value: func(c *Cell) (float64, bool) { return c.RatePerSec, c.RatePerSec > 0 }},
 		{head: "reached/s", value: func(c *Cell) (float64, bool) { return c.Reached, true }, show: figure},
-		{head: "mean", unit: "latency", value: func(c *Cell) (float64, bool) { return c.mean(), true }},
+		{head: "mean", unit: "latency", value: func(c *Cell) (float64, bool) { return c.mean(), true }, rank: 3},
 		latencyColumn("p50", 0.5),
-		latencyColumn("p99", 0.99),
-		{head: "power", none: " ", show: percent, value: func(c *Cell) (float64, bool) { return power(c) / power(bestOf(curves, c)), true }},
+		latencyColumn("p99", 0.99).ranked(2),
+		{head: "power", none: " ", show: percent, rank: 1, value: func(c *Cell) (float64, bool) { return power(c) / power(bestOf(curves, c)), true }},
 	})
-	g.head, g.right = append(g.head, " "), append(g.right, false)
+	g.head, g.right, g.rank = append(g.head, " "), append(g.right, false), append(g.rank, 0)
 	for i, c := range cells {
 		mark := ""
 		if knees[c] {

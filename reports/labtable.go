@@ -12,12 +12,13 @@ import (
 // there is one place, its other figures; where the seconds went; and the findings.
 func WriteLabTable(w io.Writer, run *results.Run) error {
 	r := newLabReport(run)
-	var b strings.Builder
-	b.WriteString(r.title() + "\n")
-	b.WriteString(clean(r.fixed()) + "\n")
+	b := page{columns: columnsOf(w)}
+	wrap(&b, "", r.title())
+	wrap(&b, "", clean(r.fixed()))
 	table := func(title string, g grid) error {
 		fmt.Fprintf(&b, "\n%s\n\n", title)
-		return draw(&b, g)
+		_, err := draw(&b, g)
+		return err
 	}
 	for _, p := range r.places {
 		for i := range labFigures {
