@@ -285,6 +285,9 @@ func count(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return number(float64(n)) + " " + stem + "ies"
+	}
 	return number(float64(n)) + " " + noun + "s"
 }
 

@@ -212,9 +212,15 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	return g
 }
 
+// The header of every table says where the load came from, and the legend what that leaves out.
+const (
+	loadInside = "load: inside"
+	loadLegend = loadInside + ": clients are callbacks in the leader's process, so no latency has a client's way to the leader and back in it"
+)
+
 // legend explains what the main table's words mean, as far as they occur in it.
 func (s *Summary) legend(g grid) []string {
-	var lines []string
+	lines := []string{loadLegend}
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Latency != nil }) {
 		loop := ""
 		closed := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Clients > 0 })

@@ -69,9 +69,9 @@ func (r *labReport) title() string {
 	if r.virtual() {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
-		strings.Replace(count(uint64(len(r.strategies)), "strategy"), "strategys", "strategies", 1),
-		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, h.Seed))
+	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
+		count(uint64(len(r.strategies)), "strategy"),
+		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, loadInside, h.Seed))
 }
 
 // fixed says what holds for the whole run.

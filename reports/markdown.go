@@ -134,7 +134,6 @@ func (m *markdown) intro() {
 		"over " + listed(values(transportAxis, cells)),
 		"in " + listed(values(scenarioAxis, cells)),
 	}
-	parts[0] = strings.Replace(parts[0], "strategys", "strategies", 1)
 	clock := "on the wall clock"
 	if h.Clock == "virtual" {
 		clock = "in virtual time"
@@ -158,7 +157,8 @@ func (m *markdown) intro() {
 		settings.rows = append(settings.rows, []string{scenario, rest})
 	}
 	settings.rows = append(settings.rows, mapGrid("", "", h.Settings).rows...)
-	settings.rows = append(settings.rows, []string{"seed", fmt.Sprint(h.Seed)})
+	name, value, _ := strings.Cut(loadInside, ": ")
+	settings.rows = append(settings.rows, []string{name, value}, []string{"seed", fmt.Sprint(h.Seed)})
 	if h.Baseline != "" {
 		settings.rows = append(settings.rows, []string{"baseline", h.Baseline})
 	}

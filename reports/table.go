@@ -96,7 +96,7 @@ func (s *Summary) title() string {
 	if h.Clock == "virtual" {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("%s: %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, h.Seed))
+	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, loadInside, h.Seed))
 }
 
 // draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the grid

@@ -166,6 +166,51 @@ func TestTooFewPointsAreTold(t *testing.T) {
 	}
 }
 
+// One of a kind is not several of it.
+func TestPlurals(t *testing.T) {
+	for _, c := range []struct {
+		n          uint64
+		noun, want string
+	}{{0, "trial", "0 trials"}, {1, "trial", "1 trial"}, {1, "strategy", "1 strategy"}, {2, "strategy", "2 strategies"}, {1000, "cell", "1,000 cells"}} {
+		if got := count(c.n, c.noun); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+	for bytes, want := range map[int]string{128: "128 B", 4096: "4 KiB", 8 << 20: "8 MiB", 8<<20 + 1: "8,388,609 B"} {
+		if got := size(bytes); got != want {
+			t.Errorf("%d: %q, want %q", bytes, got, want)
+		}
+	}
+	run := one(steady(time.Millisecond, 200))
+	run.Header.Cells[0].Nodes, run.Header.Cells[0].PayloadBytes = 1, 8<<20
+	for format, text := range all(t, run) {
+		for _, bad := range []string{"1 cells", "1 trials", "1 nodes", "1 clients", "1 commits", "1 Raft strategies"} {
+			if strings.Contains(text, " "+bad) || strings.Contains(text, "\n"+bad) {
+				t.Errorf("%s: %q in\n%s", format, bad, text)
+			}
+		}
+		if format != "csv" && format != "json" && (strings.Contains(text, "8388608") || !strings.Contains(text, "8 MiB")) {
+			t.Errorf("%s: a payload of 8 MiB is not called that", format)
+		}
+	}
+}
+
+// Tables say that the load came from inside, and what that leaves out.
+func TestWhereTheLoadCameFrom(t *testing.T) {
+	text := all(t, matrix())
+	head, _, _ := strings.Cut(text["table"], "\n")
+	if !strings.Contains(head, "load: inside") || strings.Count(strings.Join(strings.Fields(text["table"]), " "), loadLegend) != 1 {
+		t.Error(text["table"])
+	}
+	if !strings.Contains(text["markdown"], "| load") || strings.Count(text["markdown"], loadLegend) != 1 {
+		t.Error("the report does not tell")
+	}
+	lab, _, _ := strings.Cut(all(t, labRun("virtual", 1, 100*time.Millisecond))["table"], "\n")
+	if !strings.Contains(lab, "load: inside") {
+		t.Error(lab)
+	}
+}
+
 // A run without trials says so.
 func TestNoTrials(t *testing.T) {
 	run := twoCells(1)
