@@ -272,7 +272,7 @@ func TestTextFromARunFileCannotBreakAReport(t *testing.T) {
 func TestCSVColumnsAreTheSameForEveryRun(t *testing.T) {
 	var first string
 	for _, of := range goldenRuns {
-		head, _, _ := strings.Cut(string(render(t, Formats[2], of())), "\n")
+		head, _, _ := strings.Cut(string(render(t, formatOf(t, "csv"), of())), "\n")
 		if first == "" {
 			first = head
 		}
@@ -291,7 +291,7 @@ func TestJSONIsJSON(t *testing.T) {
 		var doc struct {
 			Cells []map[string]any `json:"cells"`
 		}
-		if err := json.Unmarshal(render(t, Formats[3], of()), &doc); err != nil || len(doc.Cells) != len(of().Header.Cells) {
+		if err := json.Unmarshal(render(t, formatOf(t, "json"), of()), &doc); err != nil || len(doc.Cells) != len(of().Header.Cells) {
 			t.Errorf("%s: %d cells, %v", name, len(doc.Cells), err)
 		}
 	}

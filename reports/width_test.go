@@ -21,7 +21,7 @@ var widths = []int{80, 100, 120}
 func onTerminal(t *testing.T, run *results.Run, columns int) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Formats[slices.IndexFunc(Formats, func(f Format) bool { return f.Name == "table" })].Write(Terminal{&b, columns}, run); err != nil {
+	if err := formatOf(t, "table").Write(Terminal{&b, columns}, run); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
