@@ -215,7 +215,7 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 // The header of every table says where the load came from, and the legend what that leaves out.
 const (
 	loadInside = "load: inside"
-	loadLegend = loadInside + ": clients are callbacks in the leader's process, so no latency has a client's way to the leader and back in it"
+	loadLegend = loadInside + ": clients are callbacks in the leader's process; latencies do not include a client's round trip to the leader"
 )
 
 // legend explains what the main table's words mean, as far as they occur in it.
