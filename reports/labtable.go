@@ -16,7 +16,9 @@ func WriteLabTable(w io.Writer, run *results.Run) error {
 	wrap(&b, "", r.title())
 	wrap(&b, "", clean(r.fixed()))
 	table := func(title string, g grid) error {
-		fmt.Fprintf(&b, "\n%s\n\n", title)
+		b.WriteString("\n")
+		wrap(&b, "", title)
+		b.WriteString("\n")
 		_, err := draw(&b, g)
 		return err
 	}
