@@ -81,7 +81,7 @@ func (h repeatingHost) Send(to raft.ID, class transports.Class, head []byte, bod
 	h.Host.Send(to, class, head, body...)
 	for range h.times - 1 {
 		if !transports.IsReply(head) {
-			h.meter.Request(len(head) + len(body))
+			h.meter.Request(transports.FrameSize(head, body))
 		}
 		h.Host.Send(to, class, head, body...)
 	}

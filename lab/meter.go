@@ -50,7 +50,7 @@ type meteredHost struct {
 
 func (h meteredHost) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	if !transports.IsReply(head) {
-		h.meter.Request(len(head) + len(body))
+		h.meter.Request(transports.FrameSize(head, body))
 	}
 	h.Host.Send(to, class, head, body...)
 }

@@ -25,7 +25,7 @@ type Config struct {
 	Events bool // fill Output.Events
 
 	MaxAppendBytes      int // of the data of the entries in one AppendEntries, see Log.AppendRuns (one entry is always sent); default 256 KiB, at most 256 MiB
-	MaxInFlight         int // unanswered AppendEntries with entries per follower, or MaxInFlight*MaxAppendBytes encoded bytes; default 128
+	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the data of as many full ones; default 128
 	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of a leader's entries of its term that are not committed: more are refused with ErrBusy; default 256 MiB
 	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; and saves that are told apart while they are under way; at least one a voter, default 4096

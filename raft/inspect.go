@@ -15,7 +15,7 @@ type Progress struct {
 	Probing     bool // the place where the logs agree is still searched for
 	Stalled     bool // what was sent went unanswered for too long
 	InFlight    int  // unanswered AppendEntries that carried entries or were probes
-	// InFlightBytes are those of all entries from the first unanswered one to the last that was sent.
+	// InFlightBytes are those of the data of all entries from the first unanswered one to the last that was sent.
 	InFlightBytes uint64
 }
 

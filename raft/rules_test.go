@@ -912,7 +912,7 @@ func limits(t *testing.T) {
 	g = newGroup(t, 3, using(func(c *raft.Config) { c.MaxAppendBytes, c.MaxInFlight = 50, 4 }))
 	g.elect(1)
 	for range 4 {
-		g.mustPropose(1, strings.Repeat("x", 88)) // 100 bytes
+		g.mustPropose(1, strings.Repeat("x", 100))
 	}
 	if n := len(g.find(1, 2)); n != 2 {
 		t.Errorf("%d messages of 100 bytes in flight, want 2", n)

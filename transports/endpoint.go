@@ -163,7 +163,7 @@ func (e *endpoint) peer(id raft.ID) *peer {
 }
 
 func (e *endpoint) Send(to raft.ID, class Class, head []byte, body ...[]byte) bool {
-	size := frameSize(head, body)
+	size := FrameSize(head, body)
 	if size > e.cfg.MaxFrameBytes {
 		e.counters.tooLarge.Add(1)
 		return false

@@ -10,8 +10,8 @@ import (
 // A frame on a stream is its length, a little-endian uint32 that does not count itself, and that many bytes.
 const framePrefix = 4
 
-// frameSize returns the length of a frame that head and the pieces of body form, without its prefix.
-func frameSize(head []byte, body [][]byte) int {
+// FrameSize returns the length of a frame that head and the pieces of body form, without its prefix.
+func FrameSize(head []byte, body [][]byte) int {
 	n := len(head)
 	for _, piece := range body {
 		n += len(piece)

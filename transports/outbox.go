@@ -35,7 +35,7 @@ func NewOutbox(limit int) *Outbox { return &Outbox{limit: limit} }
 
 // Push copies the frame that head and the pieces of body form into the queue.
 func (o *Outbox) Push(head []byte, body ...[]byte) PushResult {
-	n := frameSize(head, body)
+	n := FrameSize(head, body)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stopped {

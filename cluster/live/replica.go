@@ -20,7 +20,8 @@ import (
 //
 // Whoever lets go of mu looks afterwards whether something was queued that nobody else will see, by settleAndUnlock:
 // others only try for the lock, and leave what they have queued to its holder. Receive may leave that to the frame
-// that follows.
+// that follows. Clients that propose again whenever they are answered could keep a goroutine at that for ever: after
+// maxTurns it leaves the rest to the timer's goroutine, which looks at the clock between two turns.
 type replica struct {
 	c      *Cluster
 	id     raft.ID
@@ -38,6 +39,8 @@ type replica struct {
 
 	random           *rand.Rand // for conditions
 	unreadable, lost uint64     // frames of this life that the core could not read; that conditions dropped
+
+	last bool // this round of settle is the last, whatever is queued; of the holder of mu
 
 	queueMu  sync.Mutex
 	queue    []*cluster.Proposal // offered and not yet taken
@@ -180,16 +183,29 @@ func (r *replica) do(f func(cluster.Member)) {
 // settleAndUnlock takes what is queued, carries out what the core wants, and lets go of the lock; again, if something
 // was queued while nobody could see it.
 func (r *replica) settleAndUnlock() {
-	for {
+	for turn := 1; ; turn++ {
 		tr := r.settle()
+		if turn == maxTurns && r.queued() {
+			r.handOver()
+		}
 		r.mu.Unlock()
 		if tr != nil {
 			tr.Flush()
 		}
-		if !r.queued() || !r.mu.TryLock() {
+		if turn == maxTurns || !r.queued() || !r.mu.TryLock() {
 			return // whoever has the lock now looks at the queue after letting go of it
 		}
 	}
+}
+
+// A goroutine takes the queue maxRounds times before it lets go of the lock and flushes, and that maxTurns times before
+// it leaves the rest to another.
+const maxRounds, maxTurns = 16, 8
+
+// handOver leaves what is queued to the timer's goroutine. The lock is held.
+func (r *replica) handOver() {
+	r.armed = r.Now()
+	r.timer.Set(0)
 }
 
 func (r *replica) queued() bool {
@@ -206,14 +222,16 @@ func (r *replica) stand() {
 	}
 }
 
-// settle works until the core wants nothing more and the queue is empty: answering clients makes new proposals.
+// settle works until the core wants nothing more and the queue is empty, but not for more than maxRounds: answering
+// clients makes new proposals.
 func (r *replica) settle() transports.Transport {
 	if r.core == nil {
 		r.campaign.Store(false)
 		r.refuseQueued()
 		return nil
 	}
-	for {
+	for round := 1; ; round++ {
+		r.last = round == maxRounds
 		if r.campaign.CompareAndSwap(true, false) {
 			r.core.Campaign(r.Now())
 		}
@@ -226,7 +244,7 @@ func (r *replica) settle() transports.Transport {
 		}
 		r.core.Settle(r.Now())
 		clear(batch)
-		if r.spare = batch[:0]; !r.queued() {
+		if r.spare = batch[:0]; r.last || !r.queued() {
 			break
 		}
 	}
@@ -397,7 +415,7 @@ func (r *replica) Save(s raft.Save) bool {
 }
 
 // Pending says that proposals wait, which settle will bring before it lets go: cluster.Bringer.
-func (r *replica) Pending() bool { return r.queued() }
+func (r *replica) Pending() bool { return !r.last && r.queued() }
 
 // Compactable is the group's: cluster.Host.
 func (r *replica) Compactable() uint64 { return r.c.compactable() }

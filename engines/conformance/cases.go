@@ -356,6 +356,77 @@ func overwritten(g *group) error {
 	return g.level()
 }
 
+// tellsDeposed: whoever waits for a leader that was deposed is told something, although nobody proposes anything more.
+func tellsDeposed(g *group) error {
+	leader, err := g.elect()
+	if err != nil {
+		return err
+	}
+	if err := g.commit(3); err != nil {
+		return err
+	}
+	cluster.Isolate(g, leader, cluster.SilentCut)
+	stuck := g.propose(leader, 20)
+	if _, err := g.newLeader(leader); err != nil {
+		return err
+	}
+	if err := g.answered(stuck); err != nil {
+		return err
+	}
+	for _, e := range stuck {
+		if told, _ := e.outcome(); told == cluster.Committed {
+			return fmt.Errorf("a leader without followers acknowledged proposal %d", e.number)
+		}
+	}
+	cluster.Rejoin(g, leader)
+	if err := g.commit(1); err != nil {
+		return err
+	}
+	return g.level()
+}
+
+// countsElections: counters are the engine's own, not an observer's.
+func countsElections(g *group) error {
+	if _, err := g.elect(); err != nil {
+		return err
+	}
+	if n := g.Counters().Elections; n == 0 {
+		return fmt.Errorf("there is a leader, and %d elections were counted", n)
+	}
+	return nil
+}
+
+// crashesByAnswer: a client may end the replica that answers it.
+func crashesByAnswer(g *group) error {
+	leader, err := g.elect()
+	if err != nil {
+		return err
+	}
+	e := g.record.entry()
+	note := e.proposal.Done
+	e.proposal.Done = func(p *cluster.Proposal) {
+		g.Crash(leader)
+		note(p)
+	}
+	g.Propose(leader, &e.proposal)
+	if err := g.answered([]*entry{e}); err != nil {
+		return err
+	}
+	if err := g.wait("the replica has crashed", func() bool { return !g.Status(leader).Up }); err != nil {
+		return err
+	}
+	if _, err := g.newLeader(leader); err != nil {
+		return err
+	}
+	if err := g.Restart(leader); err != nil {
+		return err
+	}
+	if err := g.commit(1); err != nil {
+		return err
+	}
+	return g.level()
+}
+
 // followerReturns: a follower crashes, misses something, and comes back.
 func followerReturns(g *group) error {
 	leader, err := g.elect()

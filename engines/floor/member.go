@@ -299,11 +299,8 @@ func (m *member) Deadline() raft.Time {
 	if m.leader == m.id {
 		return m.beatAt
 	}
-	return never
+	return cluster.Never
 }
-
-// never is later than any moment there is.
-const never = raft.Time(1<<63 - 1)
 
 // Status returns what a scenario may know of the member.
 func (m *member) Status() cluster.Status {
