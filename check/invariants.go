@@ -558,9 +558,8 @@ func (v *Invariants) inFlight(w *watched, p *raft.Progress) {
 	if p.InFlight > limit {
 		v.fail(Bounded, w, "%d AppendEntries to %d are unanswered, want at most %d", p.InFlight, p.Peer, limit)
 	}
-	// One that is sent while there is room may go beyond the limit, by its own size: as much data as an AppendEntries may
-	// have, and its encoding, which has a limit of the same size.
-	if most := v.maxInFlightBytes() + max(2*v.maxAppendBytes(), v.largest); p.InFlightBytes >= most {
+	// One that is sent while there is room may go beyond the limit, by its own size.
+	if most := v.maxInFlightBytes() + max(v.maxAppendBytes(), v.largest); p.InFlightBytes >= most {
 		v.fail(Bounded, w, "%d bytes to %d are unanswered, want less than %d", p.InFlightBytes, p.Peer, most)
 	}
 }
