@@ -246,6 +246,9 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 			return nil, err
 		}
 	}
+	if err := checkCuts(m); err != nil {
+		return nil, err
+	}
 	s := &m.Common
 	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
 	s.Heartbeat, s.ElectionTimeout = c.Duration("heartbeat"), c.Duration("election-timeout")
@@ -279,6 +282,14 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 func into[T comparable](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
 	*values, err = list(c, name, parse)
 	return err
+}
+
+// checkCuts refuses what cannot be told apart.
+func checkCuts(m *bench.Matrix) error {
+	if slices.Contains(m.Cuts, cluster.ResetCut) && slices.Contains(m.Transports, datagram) {
+		return usage("--cut reset has no meaning over %s, where no connection can break: take another transport, or --cut silent", datagram)
+	}
+	return nil
 }
 
 func cutKind(name string) (cluster.CutKind, error) {
