@@ -1,7 +1,12 @@
 package transports
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"math/big"
 	"net"
 	"testing"
 
@@ -68,14 +73,40 @@ func TestAuthorityRefusesOthers(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	anonymous := tlsConfig(t, ours, 1)
 	anonymous.Certificates = nil
+	nameless, chosen := tlsConfig(t, ours, 1), tlsConfig(t, ours, 2)
+	nameless.Certificates = []tls.Certificate{certify(t, ours, serverName)}
+	nameless.VerifyConnection = nil
+	almost := nameless.Clone()
+	almost.Certificates = []tls.Certificate{certify(t, ours, serverName, replicaPrefix+"0", replicaPrefix+"one", "1")}
 	for name, c := range map[string][2]*tls.Config{
-		"a client of another authority": {tlsConfig(t, theirs, 1), tlsConfig(t, ours, 2)},
-		"a client without certificate":  {anonymous, tlsConfig(t, ours, 2)},
+		"a client whose certificate names no replica": {nameless, chosen},
+		"a client whose certificate names no number":  {almost, chosen},
+		"a server whose certificate names no replica": {chosen, nameless},
+		"a client of another authority":               {tlsConfig(t, theirs, 1), tlsConfig(t, ours, 2)},
+		"a client without certificate":                {anonymous, tlsConfig(t, ours, 2)},
 	} {
 		if _, _, cerr, serr := shake(c[0], c[1]); cerr == nil || serr == nil {
 			t.Errorf("%s: client %v, server %v, want errors", name, cerr, serr)
 		}
 	}
+}
+
+// certify makes a certificate of the authority with these names.
+func certify(t *testing.T, a *Authority, names ...string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(7), DNSNames: names, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.cert, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func TestSecretsAreStableAndDiffer(t *testing.T) {
