@@ -31,9 +31,23 @@ func tlsConfig(t *testing.T, a *Authority, id raft.ID) *tls.Config {
 	return c
 }
 
-// shake does a TLS handshake in memory; a client that is refused learns it with its first read.
-func shake(client, server *tls.Config) (c, s tls.ConnectionState, cerr, serr error) {
-	a, b := net.Pipe()
+// shake does a TLS handshake; a client that is refused learns it with its first read. It takes sockets: in memory both
+// sides could wait for each other to read, one its alert, the other the rest of its flight.
+func shake(t *testing.T, client, server *tls.Config) (c, s tls.ConnectionState, cerr, serr error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan struct{})
 	tc, ts := tls.Client(a, client), tls.Server(b, server)
 	go func() {
@@ -53,7 +67,7 @@ func shake(client, server *tls.Config) (c, s tls.ConnectionState, cerr, serr err
 
 func TestAuthorityVouchesForBothSides(t *testing.T) {
 	a := newAuthority(t)
-	c, s, cerr, serr := shake(tlsConfig(t, a, 12), tlsConfig(t, a, 34))
+	c, s, cerr, serr := shake(t, tlsConfig(t, a, 12), tlsConfig(t, a, 34))
 	if cerr != nil || serr != nil {
 		t.Fatalf("handshake: client %v, server %v", cerr, serr)
 	}
@@ -85,7 +99,7 @@ func TestAuthorityRefusesOthers(t *testing.T) {
 		"a client of another authority":               {tlsConfig(t, theirs, 1), tlsConfig(t, ours, 2)},
 		"a client without certificate":                {anonymous, tlsConfig(t, ours, 2)},
 	} {
-		if _, _, cerr, serr := shake(c[0], c[1]); cerr == nil || serr == nil {
+		if _, _, cerr, serr := shake(t, c[0], c[1]); cerr == nil || serr == nil {
 			t.Errorf("%s: client %v, server %v, want errors", name, cerr, serr)
 		}
 	}
