@@ -141,7 +141,7 @@ func (l *Load) Open(perSecond float64) {
 	l.mu.Lock()
 	l.rate = perSecond
 	l.grid = grid{start: l.c.Now(), interval: float64(time.Second) / perSecond}
-	l.page.grid = &l.grid
+	l.page.grid = &grid{start: l.grid.start, interval: l.grid.interval}
 	l.mu.Unlock()
 	l.c.At(l.grid.start, l.pace)
 }

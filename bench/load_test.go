@@ -1,0 +1,255 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/strategies"
+)
+
+// A client whose proposal is not answered for long goes on without it. An answer that comes after all changes no figure,
+// and does not touch what the client does by then.
+func TestClientsGiveUp(t *testing.T) {
+	for _, outcome := range []cluster.Outcome{cluster.Committed, cluster.Failed, cluster.Unknown, cluster.Refused} {
+		for name, settings := range map[string]func(*Settings){"closed": nil, "open": openLoop(1000)} {
+			t.Run(fmt.Sprint(name, " ", outcome), func(t *testing.T) {
+				r := trialOf(steady, func(s *Settings) {
+					if settings != nil {
+						settings(s)
+					}
+					s.Timeout = 60 * time.Millisecond // of which clients wait for a third, and not much more
+				}, func(f *fake) {
+					f.late = lateAt(60, lateAnswer{as: outcome, lost: outcome == cluster.Failed || outcome == cluster.Refused})
+				})
+				if r.Status != results.OK {
+					t.Fatalf("%s: %s", r.Status, r.Reason)
+				}
+				if c := r.Counts; c.Unknown != 1 || c.Failed != 0 || r.Window.Unknown != 1 {
+					t.Errorf("%+v, in the span %+v", c, r.Window)
+				}
+				if r.Latency.Max() > time.Millisecond+retryAfter { // of a client that looked for a leader
+					t.Errorf("a latency of %v", r.Latency.Max())
+				}
+				if want := uint64(150); name == "closed" && r.Window.Committed < want {
+					t.Errorf("%d commits in the span, want %d or more: its client did not go on", r.Window.Committed, want)
+				}
+			})
+		}
+	}
+}
+
+// lateAt answers the proposal that is committed at an index so late that its client has given it up.
+func lateAt(index uint64, a lateAnswer) func(*cluster.Proposal) *lateAnswer {
+	a.after = 50 * time.Millisecond
+	return func(p *cluster.Proposal) *lateAnswer {
+		if p.Index != index {
+			return nil
+		}
+		return &a
+	}
+}
+
+// A late answer must be true nevertheless.
+func TestLateAnswersAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		about  string
+		late   lateAnswer
+		reason string
+	}{
+		{"committed, and it is not", lateAnswer{as: cluster.Committed, lost: true}, "replica 1 never applied it"},
+		{"failed, and it has not", lateAnswer{as: cluster.Failed}, "answered as failed, but replica 1 applied it"},
+		{"twice", lateAnswer{as: cluster.Committed, twice: true}, "was answered twice, after"},
+		{"never", lateAnswer{as: cluster.Pending}, "not all clients were answered"},
+	} {
+		r := trialOf(steady, func(s *Settings) { s.Timeout = 60 * time.Millisecond }, func(f *fake) {
+			f.late = lateAt(60, c.late)
+		})
+		if r.Status != results.Invalid || !strings.Contains(r.Reason, c.reason) {
+			t.Errorf("%s: %s: %s", c.about, r.Status, r.Reason)
+		}
+	}
+}
+
+// The whole process stands still for far longer than a client's patience: nobody could be answered, so nobody gives up.
+func TestClockJump(t *testing.T) {
+	for name, settings := range map[string]func(*Settings){"closed": nil, "open": openLoop(1000)} {
+		r := trialOf(steady, settings, func(f *fake) {
+			f.latency = func(raft.Time) time.Duration { return 1500 * time.Microsecond }
+			f.at(raft.Time(50*time.Millisecond), func() { f.now = f.now.Add(20 * time.Second) })
+		})
+		if r.Status != results.OK || r.Counts.Unknown > 0 || r.Latency.Max() < 20*time.Second {
+			t.Errorf("%s: %s: %s, %+v, latencies up to %v", name, r.Status, r.Reason, r.Counts, r.Latency.Max())
+		}
+	}
+}
+
+// The group freezes, as a whole or in part, for less and for more than a client's patience, under load, with and without
+// what a leader needs to find out that it leads no more: every trial has figures.
+func TestFreezes(t *testing.T) {
+	parts := map[string]func(leader raft.ID) []raft.ID{
+		"all":         func(raft.ID) []raft.ID { return []raft.ID{1, 2, 3} },
+		"the leader":  func(leader raft.ID) []raft.ID { return []raft.ID{leader} },
+		"a follower":  func(leader raft.ID) []raft.ID { return []raft.ID{leader%3 + 1} },
+		"a majority":  func(leader raft.ID) []raft.ID { return []raft.ID{leader, leader%3 + 1} },
+		"the others":  func(leader raft.ID) []raft.ID { return []raft.ID{leader%3 + 1, (leader+1)%3 + 1} },
+		"cut off":     nil,
+		"two by turn": nil,
+	}
+	eager, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part, who := range parts {
+		for _, span := range []time.Duration{time.Second, 3 * time.Second, 20 * time.Second} {
+			for _, change := range []func(*Settings){openLoop(500), func(s *Settings) { s.Clients = 8 }, func(s *Settings) { s.Clients, s.CheckQuorum = 8, false }} {
+				sc := steady
+				sc.Run = func(ctx context.Context, t *Trial) error {
+					leader, err := t.Elect(ctx, 1)
+					if err != nil {
+						return err
+					}
+					load := t.Foreground()
+					t.Measure(load)
+					sleep := func(d time.Duration) {
+						if err == nil {
+							err = cluster.Sleep(ctx, t.Cluster, d)
+						}
+					}
+					sleep(time.Second)
+					switch {
+					case who != nil:
+						for _, id := range who(leader) {
+							t.Cluster.Pause(id)
+						}
+						sleep(span)
+						for _, id := range who(leader) {
+							t.Cluster.Resume(id)
+						}
+					case part == "cut off":
+						cluster.Isolate(t.Cluster, leader)
+						sleep(span)
+						cluster.Rejoin(t.Cluster, leader)
+					default:
+						t.Cluster.Pause(leader)
+						sleep(span)
+						t.Cluster.Resume(leader)
+						t.Cluster.Pause(cluster.Leader(t.Cluster))
+						sleep(span) // and the trial ends with it frozen
+					}
+					if span < 20*time.Second {
+						sleep(span)
+					}
+					t.EndMeasure()
+					return err
+				}
+				p := plan(sc, func(s *Settings) {
+					s.ElectionTimeout, s.Heartbeat, s.Timeout = 500*time.Millisecond, 50*time.Millisecond, 30*time.Second
+					s.PreVote, s.CheckQuorum = true, true
+					s.Strategy = eager
+					change(s)
+				})
+				for seed := range uint64(3) {
+					r := runTrial(context.Background(), p, seed, true, func(_ string, cfg cluster.Config) (cluster.Cluster, error) {
+						link := sim.LAN()
+						link.Delay = 2 * time.Millisecond
+						return sim.New(sim.Config{Config: cfg, Transport: "tcp", Links: func(_, _ raft.ID) sim.Link { return link }})
+					})
+					if r.Status != results.OK || r.Window.Committed < 100 {
+						t.Errorf("%s for %v, %d clients, check quorum %v, seed %d: %s: %s %+v", part, span, p.Settings.Clients,
+							p.Settings.CheckQuorum, seed, r.Status, r.Reason, r.Counts)
+					}
+				}
+			}
+		}
+	}
+}
+
+// What a load measures and counts is compared with what was known beforehand, and with what others counted: figures that
+// agree with each other are not enough.
+func TestLoadIsChecked(t *testing.T) {
+	for _, c := range []struct {
+		about  string
+		spoil  func(l *Load)
+		reason string
+	}{
+		{"nothing", func(*Load) {}, ""},
+		{"counts from another moment than when it was due", func(l *Load) { l.grid.start = l.grid.start.Add(time.Microsecond) }, "and was made as if at"},
+		{"leaves out a place of the grid", func(l *Load) { l.offered++ }, "and was made as if at"},
+		{"forgets when what is under way was due", func(l *Load) {
+			for _, cl := range l.clients {
+				if cl.offered {
+					cl.due -= raft.Time(time.Microsecond)
+				}
+			}
+		}, "proposals took"},
+		{"leaves a latency out", func(l *Load) {
+			for _, cl := range l.clients {
+				if cl.offered {
+					cl.member = 0
+				}
+			}
+			l.windows[0].counts.Proposed--
+			l.windows[0].open--
+		}, "proposals of the open loop were due in the measured span, and"},
+		{"takes an unknown one for a commit", func(l *Load) { l.windows[0].counts.Proposed++; l.windows[0].counts.Committed++ }, "were due in the measured span"},
+		{"counts a commit twice", func(l *Load) { l.counts.Proposed++; l.counts.Committed++ }, "the load counted"},
+		{"counts a commit as failed", func(l *Load) { l.counts.Committed--; l.counts.Failed++ }, "the load counted"},
+		{"counts a commit as unknown", func(l *Load) { l.counts.Committed--; l.counts.Unknown++ }, "the load counted"},
+		{"forgets a proposal and its commit", func(l *Load) { l.counts.Proposed--; l.counts.Committed-- }, "the load counted"},
+		{"invents an unknown one", func(l *Load) { l.counts.Proposed++; l.counts.Unknown++ }, "the load counted"},
+	} {
+		sc := steady
+		sc.Run = func(ctx context.Context, t *Trial) error {
+			if _, err := t.Elect(ctx, 1); err != nil {
+				return err
+			}
+			load := t.Foreground()
+			t.Measure(load)
+			sleep := func() error { return cluster.Sleep(ctx, t.Cluster, 20*time.Millisecond+300*time.Microsecond) }
+			if err := sleep(); err != nil {
+				return err
+			}
+			load.mu.Lock()
+			c.spoil(load)
+			load.mu.Unlock()
+			if err := sleep(); err != nil {
+				return err
+			}
+			t.EndMeasure()
+			return nil
+		}
+		r := trialOf(sc, openLoop(1000), nil)
+		if ok := r.Status == results.OK; ok != (c.reason == "") || !ok && (r.Status != results.Invalid || !strings.Contains(r.Reason, c.reason)) {
+			t.Errorf("%s: %s: %s", c.about, r.Status, r.Reason)
+		}
+	}
+}
+
+// A grid's places and moments belong together at any rate.
+func TestGrid(t *testing.T) {
+	for _, perSecond := range []float64{0.001, 0.3, 1, 3, 7, 999.5, 1000, 3333, 1e6, 7e6} {
+		g := grid{start: 12345, interval: float64(time.Second) / perSecond}
+		for _, place := range []uint64{0, 1, 2, 3, 7, 10, 999, 1000, 123_456, 9_999_999} {
+			if float64(place)/perSecond > 1e9 {
+				continue // decades
+			}
+			at := g.at(place)
+			if exact := 12345 + float64(place)/perSecond*1e9; float64(at) > exact+0.01 || float64(at) < exact-1.01 {
+				t.Errorf("at %v a second, place %d is at %d, want %.3f", perSecond, place, at, exact)
+			}
+			if n := g.before(at); n != place {
+				t.Errorf("at %v a second, %d are before place %d", perSecond, n, place)
+			}
+			if n := g.before(at + 1); n != place+1 {
+				t.Errorf("at %v a second, %d are not after place %d", perSecond, n, place)
+			}
+		}
+	}
+}
