@@ -236,6 +236,38 @@ func TestLoadIsChecked(t *testing.T) {
 	}
 }
 
+// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial says
+// what was reached, not that it was too short.
+func TestOverload(t *testing.T) {
+	sc := steady
+	sc.Run = func(ctx context.Context, t *Trial) error {
+		if _, err := t.Elect(ctx, 1); err != nil {
+			return err
+		}
+		load := newLoad(t, t.PayloadBytes)
+		load.payload = maxOpenBytes / 10 // as if ten were all that may be open
+		t.loads = append(t.loads, load)
+		load.Open(1000)
+		if err := cluster.Sleep(ctx, t.Cluster, time.Second); err != nil {
+			return err
+		}
+		t.Measure(load)
+		if err := cluster.Sleep(ctx, t.Cluster, 100*time.Millisecond); err != nil {
+			return err
+		}
+		t.EndMeasure()
+		return nil
+	}
+	r := trialOf(sc, openLoop(1000), func(f *fake) {
+		f.latency = func(raft.Time) time.Duration { return 40 * time.Millisecond }
+	})
+	want := fmt.Sprintf("the offered rate of 1000/s was not reached: the group committed %.0f/s, and none of what was due in the measured 100ms "+
+		"was answered before the trial's end: lower the rate below that", r.ThroughputPerSec)
+	if r.Status != results.Inconclusive || r.Reason != want || r.ThroughputPerSec < 200 || r.ThroughputPerSec > 300 {
+		t.Errorf("%s: %s", r.Status, r.Reason)
+	}
+}
+
 // A grid's places and moments belong together at any rate.
 func TestGrid(t *testing.T) {
 	for _, perSecond := range []float64{0.001, 0.3, 1, 3, 7, 999.5, 1000, 3333, 1e6, 7e6} {
