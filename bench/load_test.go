@@ -37,6 +37,9 @@ func TestClientsGiveUp(t *testing.T) {
 				if r.Latency.Max() > time.Millisecond+retryAfter { // of a client that looked for a leader
 					t.Errorf("a latency of %v", r.Latency.Max())
 				}
+				if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "gave up what had no answer for 20ms") {
+					t.Errorf("%q", text)
+				}
 				if want := uint64(150); name == "closed" && r.Window.Committed < want {
 					t.Errorf("%d commits in the span, want %d or more: its client did not go on", r.Window.Committed, want)
 				}
