@@ -93,89 +93,109 @@ func TestClockJump(t *testing.T) {
 	}
 }
 
+// freezing is the steady scenario with something that freezes in its middle.
+func freezing(freeze func(t *Trial, leader raft.ID, sleep func()) (goOn bool), span time.Duration) Scenario {
+	sc := steady
+	sc.Run = func(ctx context.Context, t *Trial) error {
+		leader, err := t.Elect(ctx, 1)
+		if err != nil {
+			return err
+		}
+		load := t.Foreground()
+		t.Measure(load)
+		if err := cluster.Sleep(ctx, t.Cluster, time.Second); err != nil {
+			return err
+		}
+		goOn := freeze(t, leader, func() { cluster.Sleep(ctx, t.Cluster, span) })
+		if goOn {
+			err = cluster.Sleep(ctx, t.Cluster, time.Second)
+		}
+		t.EndMeasure()
+		return err
+	}
+	return sc
+}
+
+// pausing freezes some replicas, by their distance from the leader.
+func pausing(distances ...raft.ID) func(*Trial, raft.ID, func()) bool {
+	return func(t *Trial, leader raft.ID, sleep func()) bool {
+		for _, d := range distances {
+			t.Cluster.Pause((leader-1+d)%3 + 1)
+		}
+		sleep()
+		for _, d := range distances {
+			t.Cluster.Resume((leader-1+d)%3 + 1)
+		}
+		return true
+	}
+}
+
+func cutOff(t *Trial, leader raft.ID, sleep func()) bool {
+	cluster.Isolate(t.Cluster, leader)
+	sleep()
+	cluster.Rejoin(t.Cluster, leader)
+	return true
+}
+
+// twoByTurn freezes the leader, and then its successor until the trial ends.
+func twoByTurn(t *Trial, leader raft.ID, sleep func()) bool {
+	t.Cluster.Pause(leader)
+	sleep()
+	t.Cluster.Resume(leader)
+	t.Cluster.Pause(cluster.Leader(t.Cluster))
+	sleep()
+	return false
+}
+
 // The group freezes, as a whole or in part, for less and for more than a client's patience, under load, with and without
 // what a leader needs to find out that it leads no more: every trial has figures.
 func TestFreezes(t *testing.T) {
-	parts := map[string]func(leader raft.ID) []raft.ID{
-		"all":         func(raft.ID) []raft.ID { return []raft.ID{1, 2, 3} },
-		"the leader":  func(leader raft.ID) []raft.ID { return []raft.ID{leader} },
-		"a follower":  func(leader raft.ID) []raft.ID { return []raft.ID{leader%3 + 1} },
-		"a majority":  func(leader raft.ID) []raft.ID { return []raft.ID{leader, leader%3 + 1} },
-		"the others":  func(leader raft.ID) []raft.ID { return []raft.ID{leader%3 + 1, (leader+1)%3 + 1} },
-		"cut off":     nil,
-		"two by turn": nil,
-	}
 	eager, err := strategies.Parse("eager")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for part, who := range parts {
-		for _, span := range []time.Duration{time.Second, 3 * time.Second, 20 * time.Second} {
-			for _, change := range []func(*Settings){openLoop(500), func(s *Settings) { s.Clients = 8 }, func(s *Settings) { s.Clients, s.CheckQuorum = 8, false }} {
-				sc := steady
-				sc.Run = func(ctx context.Context, t *Trial) error {
-					leader, err := t.Elect(ctx, 1)
-					if err != nil {
-						return err
-					}
-					load := t.Foreground()
-					t.Measure(load)
-					sleep := func(d time.Duration) {
-						if err == nil {
-							err = cluster.Sleep(ctx, t.Cluster, d)
-						}
-					}
-					sleep(time.Second)
-					switch {
-					case who != nil:
-						for _, id := range who(leader) {
-							t.Cluster.Pause(id)
-						}
-						sleep(span)
-						for _, id := range who(leader) {
-							t.Cluster.Resume(id)
-						}
-					case part == "cut off":
-						cluster.Isolate(t.Cluster, leader)
-						sleep(span)
-						cluster.Rejoin(t.Cluster, leader)
-					default:
-						t.Cluster.Pause(leader)
-						sleep(span)
-						t.Cluster.Resume(leader)
-						t.Cluster.Pause(cluster.Leader(t.Cluster))
-						sleep(span) // and the trial ends with it frozen
-					}
-					if span < 20*time.Second {
-						sleep(span)
-					}
-					t.EndMeasure()
-					return err
-				}
-				p := plan(sc, func(s *Settings) {
+	loads := map[string]func(*Settings){
+		"open":                  openLoop(500),
+		"closed":                func(s *Settings) { s.Clients = 8 },
+		"without check quorum ": func(s *Settings) { s.Clients, s.CheckQuorum = 8, false },
+	}
+	long := 20 * time.Second
+	for _, c := range []struct {
+		about   string
+		freeze  func(*Trial, raft.ID, func()) bool
+		another bool // leader takes over, so that clients who give up are served
+	}{
+		{"all", pausing(0, 1, 2), false}, {"the leader", pausing(0), true}, {"a follower", pausing(1), false},
+		{"a majority", pausing(0, 1), false}, {"the followers", pausing(1, 2), false}, {"cut off", cutOff, true},
+		{"two by turn", twoByTurn, true},
+	} {
+		for _, span := range []time.Duration{time.Second, 3 * time.Second, long} {
+			for name, load := range loads {
+				p := plan(freezing(c.freeze, span), func(s *Settings) {
 					s.ElectionTimeout, s.Heartbeat, s.Timeout = 500*time.Millisecond, 50*time.Millisecond, 30*time.Second
-					s.PreVote, s.CheckQuorum = true, true
-					s.Strategy = eager
-					change(s)
+					s.PreVote, s.CheckQuorum, s.Strategy = true, true, eager
+					load(s)
 				})
+				want := uint64(100)
+				if span == long && c.another {
+					want = 3000
+				}
 				for seed := range uint64(3) {
-					r := runTrial(context.Background(), p, seed, true, func(_ string, cfg cluster.Config) (cluster.Cluster, error) {
-						link := sim.LAN()
-						link.Delay = 2 * time.Millisecond
-						return sim.New(sim.Config{Config: cfg, Transport: "tcp", Links: func(_, _ raft.ID) sim.Link { return link }})
-					})
-					want := uint64(100)
-					if span == 20*time.Second && (part == "the leader" || part == "cut off") {
-						want = 3000 // most of them by another leader
-					}
+					r := runTrial(context.Background(), p, seed, true, simulated)
 					if r.Status != results.OK || r.Window.Committed < want {
-						t.Errorf("%s for %v, %d clients, check quorum %v, seed %d: %s: %s %+v", part, span, p.Settings.Clients,
-							p.Settings.CheckQuorum, seed, r.Status, r.Reason, r.Counts)
+						t.Errorf("%s for %v, %s, seed %d: %s: %s %+v", c.about, span, name, seed, r.Status, r.Reason, r.Window)
 					}
 				}
 			}
 		}
 	}
+}
+
+// simulated opens groups in virtual time, 2 ms apart.
+func simulated(_ string, cfg cluster.Config) (cluster.Cluster, error) {
+	link := sim.LAN()
+	link.Delay = 2 * time.Millisecond
+	return sim.New(sim.Config{Config: cfg, Transport: "tcp", Links: func(_, _ raft.ID) sim.Link { return link }})
 }
 
 // What a load measures and counts is compared with what was known beforehand, and with what others counted: figures that
@@ -187,7 +207,9 @@ func TestLoadIsChecked(t *testing.T) {
 		reason string
 	}{
 		{"nothing", func(*Load) {}, ""},
-		{"counts from another moment than when it was due", func(l *Load) { l.grid.start = l.grid.start.Add(time.Microsecond) }, "and was made as if at"},
+		{"counts from another moment than when it was due", func(l *Load) {
+			l.grid.start = l.grid.start.Add(time.Microsecond)
+		}, "and was made as if at"},
 		{"leaves out a place of the grid", func(l *Load) { l.offered++ }, "and was made as if at"},
 		{"forgets when what is under way was due", func(l *Load) {
 			for _, cl := range l.clients {
@@ -205,11 +227,14 @@ func TestLoadIsChecked(t *testing.T) {
 			l.windows[0].counts.Proposed--
 			l.windows[0].open--
 		}, "proposals of the open loop were due in the measured span, and"},
-		{"takes an unknown one for a commit", func(l *Load) { l.windows[0].counts.Proposed++; l.windows[0].counts.Committed++ }, "were due in the measured span"},
+		{"takes an unknown one for a commit", func(l *Load) {
+			l.windows[0].counts.Proposed++
+			l.windows[0].counts.Committed++
+		}, "were due in the measured span"},
 		{"counts a commit twice", func(l *Load) { l.counts.Proposed++; l.counts.Committed++ }, "the load counted"},
 		{"counts a commit as failed", func(l *Load) { l.counts.Committed--; l.counts.Failed++ }, "the load counted"},
 		{"counts a commit as unknown", func(l *Load) { l.counts.Committed--; l.counts.Unknown++ }, "the load counted"},
-		{"forgets a proposal and its commit", func(l *Load) { l.counts.Proposed--; l.counts.Committed-- }, "the load counted"},
+		{"forgets a commit", func(l *Load) { l.counts.Proposed--; l.counts.Committed-- }, "the load counted"},
 		{"invents an unknown one", func(l *Load) { l.counts.Proposed++; l.counts.Unknown++ }, "the load counted"},
 	} {
 		sc := steady
@@ -233,7 +258,11 @@ func TestLoadIsChecked(t *testing.T) {
 			return nil
 		}
 		r := trialOf(sc, openLoop(1000), nil)
-		if ok := r.Status == results.OK; ok != (c.reason == "") || !ok && (r.Status != results.Invalid || !strings.Contains(r.Reason, c.reason)) {
+		status := results.Invalid
+		if c.reason == "" {
+			status = results.OK
+		}
+		if r.Status != status || !strings.Contains(r.Reason, c.reason) {
 			t.Errorf("%s: %s: %s", c.about, r.Status, r.Reason)
 		}
 	}
@@ -264,8 +293,8 @@ func TestOverload(t *testing.T) {
 	r := trialOf(sc, openLoop(1000), func(f *fake) {
 		f.latency = func(raft.Time) time.Duration { return 40 * time.Millisecond }
 	})
-	want := fmt.Sprintf("the offered rate of 1000/s was not reached: the group committed %.0f/s, and none of what was due in the measured 100ms "+
-		"was answered before the trial's end: lower the rate below that", r.ThroughputPerSec)
+	want := fmt.Sprintf("the offered rate of 1000/s was not reached: the group committed %.0f/s, and none of what was due "+
+		"in the measured 100ms was answered before the trial's end: lower the rate below that", r.ThroughputPerSec)
 	if r.Status != results.Inconclusive || r.Reason != want || r.ThroughputPerSec < 200 || r.ThroughputPerSec > 300 {
 		t.Errorf("%s: %s", r.Status, r.Reason)
 	}

@@ -14,12 +14,13 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// The whole process is frozen again and again, each time for longer than any election timeout, whatever it is doing: with
-// every engine over every transport each trial has figures, or measured nothing. Nothing hangs and no account is broken.
+// The whole process is frozen again and again, each time for longer than any election timeout, whatever it is doing:
+// with every engine over every transport each trial has figures, or measured nothing. Nothing hangs, and all accounts
+// balance.
 func TestFrozenProcess(t *testing.T) {
 	out := t.TempDir()
-	cmd := exec.Command("raftbench", "run", "matrix", "--scenario", "steady", "--strategy", "eager", "--engine", "raftbench,etcd,hashicorp",
-		"--transport", "mem,tcp,quic", "--rate", "1000", "--payload", "4KiB", "--repeat", "1", "--warmup", "100ms", "--duration", "500ms",
+	cmd := exec.Command("raftbench", "run", "matrix", "--scenario", "steady", "--strategy", "eager",
+		"--engine", "raftbench,etcd,hashicorp", "--transport", "mem,tcp,quic", "--rate", "1000", "--payload", "4KiB", "--repeat", "1", "--warmup", "100ms", "--duration", "500ms",
 		"--heartbeat", "20ms", "--election-timeout", "100ms", "--seed", "1", "--yes", "--out", out)
 	var printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &printed, &printed
@@ -39,7 +40,8 @@ func TestFrozenProcess(t *testing.T) {
 	}
 	for _, trial := range run.Trials {
 		if trial.Status != results.OK && trial.Status != results.Inconclusive {
-			t.Errorf("%s over %s: %s: %s", run.Header.Cells[trial.Cell].Engine, run.Header.Cells[trial.Cell].Transport, trial.Status, trial.Reason)
+			cell := run.Header.Cells[trial.Cell]
+			t.Errorf("%s over %s: %s: %s", cell.Engine, cell.Transport, trial.Status, trial.Reason)
 		}
 	}
 }
