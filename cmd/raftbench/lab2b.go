@@ -44,6 +44,7 @@ Examples:
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
 			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.StringFlag{Category: "every trial", Name: "edition", Value: string(lab.DefaultEdition), Usage: "year of the course's tests: " + strings.Join(editionNames(), " or ") + "; they differ in Persist1 and Persist2"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
 			&cli.BoolFlag{Category: "every trial", Name: "check-quorum", DisableDefaultText: true, Usage: "a leader that no quorum answers steps down"},
 			&cli.DurationFlag{Category: "every trial", Name: "delay", Value: 20 * time.Microsecond, Usage: "virtual time: one way between two replicas; loopback's by default"},
@@ -62,7 +63,7 @@ Examples:
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "transport": transportNames, "format": formatNames, "test": testNames,
-			"suite": suiteNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
+			"suite": suiteNames, "edition": editionNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
 		}),
 	}
 }
@@ -206,6 +207,11 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 	if m.Tests, err = testsOf(c); err != nil {
 		return nil, err
 	}
+	edition := c.String("edition")
+	if !slices.Contains(editionNames(), edition) {
+		return nil, usage("--edition: %s", nearest.Unknown("edition", edition, editionNames()))
+	}
+	m.Edition = lab.Edition(edition)
 	for _, name := range []string{"delay", "cpu-per-message"} {
 		switch {
 		case c.IsSet(name) && !virtual:
@@ -256,6 +262,14 @@ func testsOf(c *cli.Context) ([]lab.Test, error) {
 
 const allSuites = "all"
 
+func editionNames() []string {
+	var names []string
+	for _, e := range lab.Editions {
+		names = append(names, string(e))
+	}
+	return names
+}
+
 func suiteNames() []string { return append(slices.Clone(lab.Suites), allSuites) }
 
 // openLabVirtual makes groups in virtual time on links like loopback: the lab's network adds no delay of its own.
@@ -277,7 +291,7 @@ func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
 		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + c.String("heartbeat"), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--election-timeout=%v --pre-vote=%v --check-quorum=%v", m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		fmt.Sprintf("--edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
 		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
 	}
