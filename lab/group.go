@@ -152,7 +152,7 @@ func (g *group) wait(d time.Duration, part *time.Duration) {
 // sleep is a wait that the test prescribes.
 func (g *group) sleep(d time.Duration) { g.wait(d, &g.lab.Own) }
 
-// cut takes a replica off the network.
+// cut takes replicas off the network: what is sent vanishes, and nobody is told of it, as on the course's.
 func (g *group) cut(ids ...raft.ID) {
 	for _, id := range ids {
 		g.connected[id-1] = false
@@ -165,21 +165,16 @@ func (g *group) cut(ids ...raft.ID) {
 	}
 }
 
-// connect brings replicas back, each to those that are connected.
+// connect brings replicas back, each to those that are connected. Nobody is told: who wants to know has to send.
 func (g *group) connect(ids ...raft.ID) {
 	for _, id := range ids {
 		if g.connected[id-1] {
 			continue
 		}
 		g.connected[id-1] = true
-		// First away from it, so that the answer to what the others send at once finds its way.
 		for _, other := range g.all() {
 			if other != id && g.connected[other-1] {
 				g.c.Heal(id, other)
-			}
-		}
-		for _, other := range g.all() {
-			if other != id && g.connected[other-1] {
 				g.c.Heal(other, id)
 			}
 		}
