@@ -67,11 +67,17 @@ func (f *labFigure) of(c *labCell) (string, bool) {
 
 // estimate writes the mean of a figure; with its interval if that is what the tables are read for.
 func (f *labFigure) estimate(e estimate) string {
-	if f.interval {
-		return e.show(f.show)
+	switch {
+	case !f.interval:
+		return f.show(e.mean)
+	case e.mean < shortTest:
+		return e.show(func(v float64) string { return decimals(v, 2) })
 	}
-	return f.show(e.mean)
+	return e.show(f.show)
 }
+
+// shortTest is a mean, in seconds, below which a tenth of a second is too coarse.
+const shortTest = 3
 
 // testGrid has tests down and strategies across, for one figure in one place.
 func (r *labReport) testGrid(p labPlace, f *labFigure) grid {
