@@ -90,7 +90,7 @@ func labFields(r *labReport) []labField {
 			return orNil(meanNs(estimateOf(values)), len(values) > 0)
 		}})
 	}
-	return fs
+	return append(fs, labField{"edition", func(*labCell) any { return r.run.Header.Settings["edition"] }})
 }
 
 func labTotalNs(l *results.Lab) float64 { return float64(l.Total) }

@@ -110,7 +110,7 @@ func (s step) String() string {
 	if s.difference.interval() {
 		return text + fmt.Sprintf(" ±%.1f s in %d repeats)", s.difference.half, s.difference.n)
 	}
-	return text + " s in one repeat)"
+	return text + fmt.Sprintf(" s in %s)", count(uint64(s.difference.n), "repeat"))
 }
 
 // signed writes a difference of seconds with its sign; nothing has none.
@@ -166,7 +166,7 @@ func claimed(s step, before, after float64) string {
 	ratio, want := s.after/s.before, after/before
 	switch {
 	case !s.difference.interval():
-		return "not judged: one repeat has no interval."
+		return "not judged: that needs three repeats."
 	case !s.pays():
 		return "not supported: the interval of the difference holds no gain."
 	case math.Abs(ratio-want) <= 0.1:

@@ -77,7 +77,7 @@ func (f *labFigure) estimate(e estimate) string {
 }
 
 // shortTest is a mean, in seconds, below which a tenth of a second is too coarse.
-const shortTest = 3
+const shortTest = 1
 
 // testGrid has tests down and strategies across, for one figure in one place.
 func (r *labReport) testGrid(p labPlace, f *labFigure) grid {
@@ -180,13 +180,13 @@ func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]str
 		}
 		add("page's 8, mean", page, f.estimate, known...)
 		if r.run.Header.Repeat > 1 {
-			add("page's 8, minimum", page, least, known...)
+			add("page's 8, lowest", page, least, known...)
 		}
 	}
 	if len(page) != len(r.tests) {
 		add(fmt.Sprintf("all %d, mean", len(r.tests)), r.tests, f.estimate)
 		if r.run.Header.Repeat > 1 && page == nil {
-			add(fmt.Sprintf("all %d, minimum", len(r.tests)), r.tests, least)
+			add(fmt.Sprintf("all %d, lowest", len(r.tests)), r.tests, least)
 		}
 	}
 	if page != nil && f.name == "seconds" {
@@ -198,7 +198,7 @@ func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]str
 
 // claimRows are the totals that others give for implementations of the same kind.
 func (r *labReport) claimRows() [][]string {
-	writeUp, before := []string{"a write-up claims"}, []string{"measured elsewhere"}
+	writeUp, before := []string{"write-up claims"}, []string{"elsewhere"}
 	for _, s := range r.strategies {
 		claim, ok := claims[variant(r.choices[s])]
 		text, measured := "", ""

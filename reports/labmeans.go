@@ -9,11 +9,12 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// estimate is what repeats say of a figure: their mean, and the half width of its 95% interval.
+// estimate is what repeats say of a figure.
 type estimate struct {
-	n          int // repeats
-	mean, half float64
-	min, max   float64
+	n        int // repeats
+	mean     float64
+	half     float64 // half the width of the mean's 95% interval; see interval
+	min, max float64
 }
 
 // estimateOf estimates the mean that a figure would have over endless repeats. It sorts values, so that the same ones
@@ -29,7 +30,7 @@ func estimateOf(values []float64) estimate {
 		sum += v
 	}
 	e := estimate{n: len(values), mean: sum / n, min: values[0], max: values[len(values)-1]}
-	if len(values) < 2 {
+	if !e.interval() {
 		return e
 	}
 	for _, v := range values {
@@ -52,15 +53,15 @@ func student(freedom int) float64 {
 	return z + (z3+z)/(4*f) + (5*z5+16*z3+3*z)/(96*f*f) + (3*z7+19*z5+17*z3-15*z)/(384*f*f*f)
 }
 
-// interval reports whether there are enough repeats for one.
-func (e estimate) interval() bool { return e.n >= 2 }
+// interval reports whether there are enough repeats for one: that of two is 13 standard errors wide and says nothing.
+func (e estimate) interval() bool { return e.n >= 3 }
 
 // show writes the mean, and the interval where there is one.
 func (e estimate) show(format func(float64) string) string {
 	if !e.interval() {
 		return format(e.mean)
 	}
-	return format(e.mean) + " ±" + format(e.half)
+	return format(e.mean) + "±" + format(e.half)
 }
 
 // over estimates a figure from the trials that passed.

@@ -86,7 +86,7 @@ func (r *labReport) fixed() string {
 	}
 	settings := r.run.Header.Settings
 	for _, name := range []string{"edition", "cut", "election-timeout", "pre-vote", "check-quorum", "delay", "cpu-per-message", "jobs"} {
-		if v := settings[name]; v != "" {
+		if v := settings[name]; v != "" && v != "false" {
 			parts = append(parts, name+" "+v)
 		}
 	}

@@ -144,6 +144,7 @@ func runLab2b(c *cli.Context) error {
 
 	settings := settingsOf(c)
 	settings["election-timeout"] = m.ElectionTimeout.String()
+	settings["cut"] = cluster.SilentCut.String() // the course's network tells nobody
 	where := machine()
 	if virtual {
 		where = nil // neither it nor the number of jobs has a part in the result
@@ -282,15 +283,18 @@ func openLabVirtual(delay, cpu time.Duration) func(transport string, cfg cluster
 
 // againLab writes a command line that names every setting which shapes the run.
 func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
-	var strategyList, tests []string
+	var strategyList, heartbeats, tests []string
 	for _, s := range m.Strategies {
 		strategyList = append(strategyList, strategies.String(s))
+	}
+	for _, h := range m.Heartbeats {
+		heartbeats = append(heartbeats, h.String())
 	}
 	for _, t := range m.Tests {
 		tests = append(tests, t.Name)
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
-		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + c.String("heartbeat"), "--test=" + strings.Join(tests, ","),
+		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
 		fmt.Sprintf("--edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
 		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
