@@ -94,15 +94,14 @@ func (r *labReport) step(p labPlace, from, to string) (step, bool) {
 	return s, len(differences) > 0
 }
 
-// sure reports whether the total falls, or rises: the interval of the mean difference does not hold 0.
+// sure reports whether the total falls, or rises: the interval of the mean difference holds nothing that the tables would
+// round to 0.
 func (s step) sure() bool {
-	return s.difference.interval() && math.Abs(s.difference.mean) > s.difference.half
+	return s.difference.interval() && math.Abs(s.difference.mean)-s.difference.half > 0.05
 }
 
-// pays reports whether it falls, by more than a figure in the tables could be rounded.
-func (s step) pays() bool {
-	return s.difference.interval() && s.difference.mean+s.difference.half < -0.05
-}
+// pays reports whether it falls.
+func (s step) pays() bool { return s.sure() && s.difference.mean < 0 }
 
 // String says the means before and after, and what lies between them with its interval.
 func (s step) String() string {
