@@ -46,11 +46,17 @@ func meanSeconds(t *testing.T, name, strategy string, edition Edition, seeds int
 	return mean, waited, rpcs
 }
 
-// Tests take as long as the course's, in the mean. Twenty plays do not tell a mean of ConcurrentStarts to 10%: one in
-// twenty looks for a leader twice, half a second. A hundred do.
+// Tests take as long as the course's, in the mean, within 10%. In ConcurrentStarts one play of twenty-one looks for a
+// leader twice, half a second, and how often it came in 18 runs of the course shifts their mean by 5% (a standard error):
+// with eager 4,000 plays take 0.53 s in the mean, a look of 0.50 s, 0.02 s for second looks and a pause of 0.01 s. So its
+// tolerance is that much larger.
 func TestMeansAreTheCourses(t *testing.T) {
-	const seeds, tolerance = 100, 0.10
+	const seeds = 100
 	for name, want := range courseMeans {
+		tolerance := 0.10
+		if name == "ConcurrentStarts" {
+			tolerance += 0.05
+		}
 		for i, strategy := range courseStrategies {
 			t.Run(name+"/"+strategy, func(t *testing.T) {
 				t.Parallel()
