@@ -23,7 +23,7 @@ var lag = Scenario{
 		return s.Warmup + foregroundBefore + rounds*s.beatPerCommit() + s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
-		leader, err := t.Elect(ctx, 1)
+		leader, err := t.Elect(ctx)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -43,14 +42,13 @@ type Load struct {
 	err      error
 
 	// Of an open loop.
-	rate     float64
-	interval float64 // nanoseconds between two proposals
-	start    raft.Time
-	offered  uint64
-	stopped  raft.Time // when Stop was called
-	after    int       // proposals made since then, which were due before
-	paced    bool      // the pacer has ended
-	grace    time.Duration
+	rate    float64
+	arrive  arrivals
+	seed    *uint64   // of a Poisson process; nil: evenly spaced
+	stopped raft.Time // when Stop was called
+	after   int       // proposals made since then, which were due before
+	paced   bool      // the pacer has ended
+	grace   time.Duration
 }
 
 // window is a span of a load in which what was due is recorded.
@@ -96,8 +94,12 @@ type client struct {
 const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
-	return &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, bare: t.Unmeasured,
+	l := &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, bare: t.Unmeasured,
 		leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness}
+	if t.Arrivals == ArrivalsPoisson {
+		l.seed = &t.seed
+	}
+	return l
 }
 
 func (l *Load) newClient(loop bool) *client {
@@ -115,12 +117,11 @@ func (l *Load) Closed(n int, total uint64) {
 	}
 }
 
-// Open starts an open loop of perSecond proposals a second, evenly spaced.
+// Open starts an open loop of perSecond proposals a second, in the mean; Settings.Arrivals says how they are spaced.
 func (l *Load) Open(perSecond float64) {
 	l.begin(0)
-	l.rate, l.interval = perSecond, float64(time.Second)/perSecond
-	l.start = l.c.Now()
-	l.c.At(l.start, l.pace)
+	l.rate, l.arrive = perSecond, newArrivals(perSecond, l.c.Now(), l.seed)
+	l.c.At(l.arrive.next(), l.pace)
 }
 
 func (l *Load) begin(total uint64) {
@@ -140,21 +141,11 @@ const (
 // further behind gives them up: see missed.
 const maxAfter = 65536
 
-// dueBefore returns how many proposals of an open loop are due before t.
-func (l *Load) dueBefore(t raft.Time) uint64 {
-	return uint64(math.Ceil(float64(max(0, t.Sub(l.start))) / l.interval))
-}
-
-// nextDue returns when an open loop's next proposal is due. The lock is held.
-func (l *Load) nextDue() raft.Time {
-	return l.start.Add(time.Duration(float64(l.offered) * l.interval))
-}
-
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
 	for {
 		l.mu.Lock()
-		due := l.nextDue()
+		due := l.arrive.next()
 		full := l.open >= min(maxOpen, maxOpenBytes/l.payload)
 		if !l.running && (due >= l.stopped || full || l.after == maxAfter) {
 			l.paced = true
@@ -165,7 +156,7 @@ func (l *Load) pace(now raft.Time) raft.Time {
 			l.mu.Unlock()
 			return max(due, now.Add(50*time.Microsecond))
 		}
-		l.offered++
+		l.arrive.take()
 		if !l.running {
 			l.after++
 		}
@@ -187,9 +178,9 @@ func (l *Load) missed(w *window) uint64 {
 	if l.rate == 0 || l.stopped == 0 {
 		return 0
 	}
-	from, to := l.offered, l.dueBefore(l.stopped)
+	from, to := l.arrive.taken, l.arrive.before(l.stopped)
 	if w != nil {
-		from, to = max(from, l.dueBefore(w.from)), min(to, l.dueBefore(w.to))
+		from, to = max(from, l.arrive.before(w.from)), min(to, l.arrive.before(w.to))
 	}
 	return max(to, from) - from
 }
@@ -449,7 +440,7 @@ func (l *Load) Committed() uint64 {
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open == 0 && (l.rate == 0 || l.paced || !l.running && l.nextDue() >= l.stopped)
+	return l.open == 0 && (l.rate == 0 || l.paced || !l.running && l.arrive.next() >= l.stopped)
 }
 
 // account returns what became of all proposals, and of those of a window unless it is nil, once nothing is answered any

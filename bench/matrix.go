@@ -8,10 +8,12 @@ package bench
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -27,6 +29,10 @@ type Matrix struct {
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
 	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
+	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs whose
+	// election timeout is not above the heartbeat are errors.
+	Heartbeats       []time.Duration
+	ElectionTimeouts []time.Duration
 
 	// Common holds what does not vary; the fields that an axis sets are ignored.
 	Common Settings
@@ -73,8 +79,11 @@ func (m *Matrix) Plan() ([]Planned, error) {
 							s.Timeout = defaultTimeout
 						}
 						var err error
-						if plan, err = m.planEngines(plan, scenario, s); err != nil {
-							return nil, err
+						for _, timed := range m.timings() {
+							s.Heartbeat, s.ElectionTimeout = timed.heartbeat, timed.electionTimeout
+							if plan, err = m.planEngines(plan, scenario, s); err != nil {
+								return nil, err
+							}
 						}
 					}
 				}
@@ -107,7 +116,7 @@ func (m *Matrix) cells() (n int) {
 		scenario, _ := FindScenario(name)
 		for _, engine := range m.engines() {
 			n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.measures(scenario)) *
-				len(m.strategiesOf(&engine))
+				len(m.timings()) * len(m.strategiesOf(&engine))
 		}
 	}
 	return n
@@ -130,15 +139,9 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	if s.Engine.Strategies {
 		cell.Strategy, cell.Choices = m.Name(s.Strategy), m.Choices(s.Strategy)
 	}
-	if len(m.Measure) > 0 && scenario.Name == steady.Name {
-		cell.Params = maps.Clone(s.Params)
-		if cell.Params == nil {
-			cell.Params = map[string]string{}
-		}
-		cell.Params[measureParam] = measureOn
-		if s.Unmeasured {
-			cell.Params[measureParam] = measureOff
-		}
+	if factors := m.factors(scenario, &s); len(factors) > 0 {
+		maps.Copy(factors, s.Params)
+		cell.Params = factors
 	}
 	p := Planned{Cell: cell, Settings: s, scenario: scenario, Estimate: estimate}
 	if p.Refused = s.Engine.CanUse(m.use(scenario, &s, &group)); p.Refused != "" {
@@ -146,6 +149,27 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	}
 	return p, nil
 }
+
+// factors returns the cell's values of the axes that a results.Cell has no field for, as far as they are axes here.
+func (m *Matrix) factors(scenario Scenario, s *Settings) map[string]string {
+	factors := map[string]string{}
+	if len(m.Measure) > 0 && scenario.Name == steady.Name {
+		factors[measureParam] = measureOn
+		if s.Unmeasured {
+			factors[measureParam] = measureOff
+		}
+	}
+	if len(m.Heartbeats) > 0 {
+		factors[results.ParamHeartbeat] = s.Heartbeat.String()
+	}
+	if len(m.ElectionTimeouts) > 0 {
+		factors[electionTimeoutParam] = s.ElectionTimeout.String()
+	}
+	return factors
+}
+
+// electionTimeoutParam is the axis of election timeouts among a cell's parameters.
+const electionTimeoutParam = "election-timeout"
 
 // own returns the parameters that this scenario has, with their defaults.
 func own(scenario Scenario, given map[string]string) map[string]string {
@@ -160,6 +184,25 @@ func own(scenario Scenario, given map[string]string) map[string]string {
 		}
 	}
 	return params
+}
+
+// timing is one point of the axes of time.
+type timing struct{ heartbeat, electionTimeout time.Duration }
+
+func (m *Matrix) timings() (list []timing) {
+	heartbeats, timeouts := m.Heartbeats, m.ElectionTimeouts
+	if len(heartbeats) == 0 {
+		heartbeats = []time.Duration{m.Common.Heartbeat}
+	}
+	if len(timeouts) == 0 {
+		timeouts = []time.Duration{m.Common.ElectionTimeout}
+	}
+	for _, h := range heartbeats {
+		for _, e := range timeouts {
+			list = append(list, timing{h, e})
+		}
+	}
+	return list
 }
 
 type offered struct {
@@ -205,6 +248,9 @@ func (m *Matrix) check() error {
 		if n < 3 || n > most || n%2 == 0 {
 			return fmt.Errorf("--nodes is %d: want an odd number from 3 to %d; an even group bears no more failures than the odd one below it", n, most)
 		}
+		if l := m.Common.Leader; l > raft.ID(n) {
+			return fmt.Errorf("--leader is replica %d: want 1 to %d, as --nodes has it", l, n)
+		}
 	}
 	for _, b := range m.Payloads {
 		if b < MinPayloadBytes || b > MaxPayloadBytes {
@@ -226,16 +272,22 @@ func (m *Matrix) check() error {
 			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second", strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
 		}
 	}
+	for _, t := range m.timings() {
+		switch {
+		case t.heartbeat < time.Millisecond:
+			return fmt.Errorf("--heartbeat is %v: want 1ms or more", t.heartbeat)
+		case t.electionTimeout <= t.heartbeat:
+			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", t.electionTimeout, t.heartbeat)
+		case t.electionTimeout > MaxDuration:
+			return fmt.Errorf("--election-timeout is %v: want at most %v", t.electionTimeout, MaxDuration)
+		}
+	}
 	c := &m.Common
 	switch {
 	case m.Repeat < 1 || m.Repeat > MaxTrials:
 		return fmt.Errorf("--repeat is %d: want 1 to %d", m.Repeat, MaxTrials)
-	case c.Heartbeat < time.Millisecond:
-		return fmt.Errorf("--heartbeat is %v: want 1ms or more", c.Heartbeat)
-	case c.ElectionTimeout <= c.Heartbeat:
-		return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", c.ElectionTimeout, c.Heartbeat)
-	case c.ElectionTimeout > MaxDuration:
-		return fmt.Errorf("--election-timeout is %v: want at most %v", c.ElectionTimeout, MaxDuration)
+	case c.Arrivals != "" && !slices.Contains(Arrivals, c.Arrivals):
+		return fmt.Errorf("--arrivals: %s", nearest.Unknown("kind of arrivals", c.Arrivals, Arrivals))
 	case c.Warmup < 0 || c.Warmup > MaxDuration:
 		return fmt.Errorf("--warmup is %v: want 0 to %v", c.Warmup, MaxDuration)
 	case c.Duration <= 0 && c.Count == 0 || c.Duration > MaxDuration:

@@ -80,6 +80,7 @@ type Trial struct {
 	Repeat   int           `json:"repeat"` // 0 is the first trial of its cell
 	Order    int           `json:"order"`  // position in the shuffled run
 	Started  time.Time     `json:"started"`
+	Leader   int           `json:"leader,omitempty"` // the replica that was elected at first; 0 if none was
 	Status   Status        `json:"status"`
 	Reason   string        `json:"reason,omitempty"` // one line, for every status but OK
 	Warnings []string      `json:"warnings,omitempty"`
