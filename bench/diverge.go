@@ -36,6 +36,10 @@ var diverge = Scenario{
 		byLeaders := s.Params["diverge-preset"] == presetLeaders
 		return engines.Use{Elections: byLeaders, Crashes: byLeaders}
 	},
+	Entries: func(s *Settings) int {
+		d, _ := s.divergence()
+		return d.common + 2*d.conflicting
+	},
 	Estimate: func(s *Settings) time.Duration {
 		d, _ := s.divergence()
 		if d.preset == presetLeaders {

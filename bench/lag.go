@@ -17,6 +17,10 @@ var lag = Scenario{
 		_, err := s.count("lag-entries", 1)
 		return err
 	},
+	Entries: func(s *Settings) int {
+		n, _ := s.count("lag-entries", 1)
+		return n
+	},
 	Estimate: func(s *Settings) time.Duration {
 		n, _ := s.count("lag-entries", 1)
 		rounds := time.Duration(n/bulkClients + 1)

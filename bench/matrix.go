@@ -10,10 +10,11 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/raftbench/raftbench/engines"
-	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -49,7 +50,7 @@ type Planned struct {
 	Cell     results.Cell
 	Settings Settings
 	scenario Scenario
-	Estimate time.Duration // of one trial
+	Estimate time.Duration // how long a user waits for one trial, roughly
 	// Refused says why the cell's engine cannot run it; "" if it can. Such a cell is listed, and not run.
 	Refused string
 }
@@ -61,7 +62,7 @@ func (m *Matrix) Plan() ([]Planned, error) {
 	}
 	var plan []Planned
 	if cells := m.cells(); cells*m.Repeat > MaxTrials {
-		return nil, fmt.Errorf("%d cells with %d trials each: want at most %d trials in one run", cells, m.Repeat, MaxTrials)
+		return nil, fmt.Errorf("%s with %s each: want at most %d trials in one run", units.Count(cells, "cell"), units.Count(m.Repeat, "trial"), MaxTrials)
 	}
 	for _, name := range m.Scenarios {
 		scenario, ok := FindScenario(name)
@@ -133,6 +134,9 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	}
 	estimate := scenario.Estimate(&s) + s.beatPerCommit() + s.beatPerSend()/2 + overhead
 	s.Timeout = max(s.Timeout, 10*estimate)
+	if m.Virtual {
+		estimate = s.simulating(scenario, estimate)
+	}
 	cell := results.Cell{ID: id, Engine: s.Engine.Name, EngineKind: kindOf(&s.Engine), Strategy: OwnWay,
 		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
 		Clients: s.Clients, RatePerSec: s.PerSecond, Params: s.Params}
@@ -254,7 +258,7 @@ func (m *Matrix) check() error {
 	}
 	for _, b := range m.Payloads {
 		if b < MinPayloadBytes || b > MaxPayloadBytes {
-			return fmt.Errorf("--payload is %d bytes: want %d to %d", b, MinPayloadBytes, MaxPayloadBytes)
+			return fmt.Errorf("--payload is %s: want %s to %s", units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
 		}
 	}
 	for _, c := range m.Clients {
@@ -263,7 +267,7 @@ func (m *Matrix) check() error {
 		}
 		for _, b := range m.Payloads {
 			if c*b > maxOpenBytes {
-				return fmt.Errorf("--clients is %d and --payload %d bytes: want a product of at most %d MiB, or a leader refuses to hold what is not committed yet", c, b, maxOpenBytes>>20)
+				return fmt.Errorf("--clients is %d and --payload %s: want a product of at most %s, or a leader refuses to hold what is not committed yet", c, units.Bytes(b), units.Bytes(maxOpenBytes))
 			}
 		}
 	}
@@ -287,7 +291,7 @@ func (m *Matrix) check() error {
 	case m.Repeat < 1 || m.Repeat > MaxTrials:
 		return fmt.Errorf("--repeat is %d: want 1 to %d", m.Repeat, MaxTrials)
 	case c.Arrivals != "" && !slices.Contains(Arrivals, c.Arrivals):
-		return fmt.Errorf("--arrivals: %s", nearest.Unknown("kind of arrivals", c.Arrivals, Arrivals))
+		return fmt.Errorf("--arrivals is %q: want %s", c.Arrivals, strings.Join(Arrivals, " or "))
 	case c.Warmup < 0 || c.Warmup > MaxDuration:
 		return fmt.Errorf("--warmup is %v: want 0 to %v", c.Warmup, MaxDuration)
 	case c.Duration <= 0 && c.Count == 0 || c.Duration > MaxDuration:
@@ -297,7 +301,7 @@ func (m *Matrix) check() error {
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
 		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %d bytes: want 1 to %d", c.MaxAppendBytes, raft.MaxMaxAppendBytes)
+		return fmt.Errorf("--max-append is %s: want 1 B to %s", units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (r *Run) order() []position {
 	return list
 }
 
-// Estimate returns how long the run takes, roughly.
+// Estimate returns how long a user waits for the run, roughly.
 func (r *Run) Estimate() time.Duration {
 	var sum time.Duration
 	for _, p := range r.Plan {

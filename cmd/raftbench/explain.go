@@ -142,8 +142,11 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	s.Params = map[string]string{}
 	for _, scenario := range bench.Scenarios {
 		for _, p := range scenario.Params {
-			s.Params[p.Name] = c.String(p.Name)
+			s.Params[p.Name] = plainNumber(c.String(p.Name))
 		}
+	}
+	if err := refuseIdle(givenFlags(c), &m); err != nil {
+		return explain.Config{}, err
 	}
 	if c.Duration("delay") < 0 {
 		return explain.Config{}, usage("--delay is %v: want 0s or more", c.Duration("delay"))

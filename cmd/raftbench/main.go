@@ -223,6 +223,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		if strings.Contains(why, "value out of range") {
 			return usage("--%s: %s is too large or too small: %s", name, value, see)
 		}
+		if strings.Contains(value, ",") {
+			return usage("--%s is %s: it takes one value: %s", name, value, see)
+		}
 		return usage("--%s: %s is not %s: %s", name, value, wanted(flags, name), see)
 	}
 	if value, rest, ok := strings.Cut(strings.TrimPrefix(text, "invalid boolean value "), " for -"); ok && strings.HasPrefix(text, "invalid boolean") {
@@ -254,7 +257,9 @@ func wanted(flags []cli.Flag, name string) string {
 			switch f.(type) {
 			case *cli.DurationFlag:
 				return "a time with its unit, such as 100ms or 2s"
-			case *cli.IntFlag, *cli.Uint64Flag:
+			case *cli.Uint64Flag:
+				return "a whole number, 0 or more"
+			case *cli.IntFlag:
 				return "a whole number"
 			case *cli.Float64Flag:
 				return "a number"
@@ -299,11 +304,7 @@ func commandPath(c *cli.Context) string {
 // needsSubcommand is the action of a command that only holds others.
 func needsSubcommand(c *cli.Context) error {
 	if name := c.Args().First(); name != "" {
-		var names []string
-		for _, sub := range c.Command.Subcommands {
-			names = append(names, sub.Name)
-		}
-		return usage("%s", nearest.Unknown("command", name, names))
+		return unknownCommand(c.App, name, c.Command.Subcommands)
 	}
 	return cli.ShowSubcommandHelp(c)
 }

@@ -27,7 +27,7 @@ const virtualCategory = "virtual time"
 func virtualFlags() []cli.Flag {
 	lan := sim.LAN()
 	return []cli.Flag{
-		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(sim.Topologies(), ", ") + ", or a CSV file"},
+		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(sim.Topologies(), ", ") + ", or a CSV file, see above"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "delay", Value: lan.Delay, Usage: "one way, between any two replicas"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "jitter", Usage: "how much delays vary"},
 		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: sim.Uniform.String(), Usage: "how they vary: " + strings.Join(sim.Distributions, ", ")},
@@ -88,8 +88,8 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 		if c.IsSet("delay") {
 			return nil, usage("--delay and --topology exclude each other: a topology has the delays")
 		}
-		if v.topology, err = sim.LoadTopology(name); err != nil {
-			return nil, usage("--topology: %v", err)
+		if v.topology, err = loadTopology(c.Context, name); err != nil {
+			return nil, err
 		}
 	}
 	for name, value := range map[string]*float64{"loss": &v.link.Loss, "duplicate": &v.link.Duplicate, "reorder": &v.link.Reorder} {
@@ -204,27 +204,6 @@ func (v *virtual) roundTrip(nodes int) time.Duration {
 		return v.topology.Slowest(nodes)
 	}
 	return 2 * v.link.Delay
-}
-
-// regions names the replicas' regions, for the run's settings.
-func (v *virtual) regions(nodes int) string {
-	var list []string
-	for id := raft.ID(1); id <= raft.ID(nodes); id++ {
-		list = append(list, fmt.Sprintf("%d %s", id, v.topology.Regions[v.topology.Region(id)]))
-	}
-	return strings.Join(list, ", ")
-}
-
-func listTopologies() ([]string, [][]string) {
-	var rows [][]string
-	for _, name := range sim.Topologies() {
-		t, err := sim.LoadTopology(name)
-		if err != nil {
-			panic(err) // it is part of the program
-		}
-		rows = append(rows, []string{name, strings.Join(t.Regions, ", ") + ". " + t.Source})
-	}
-	return []string{"topology", "regions, and where the figures are from"}, rows
 }
 
 // open makes a simulated group.
