@@ -22,6 +22,9 @@ func WriteTable(w io.Writer, run *results.Run) error {
 			b.WriteString(clean(line) + "\n")
 		}
 	}
+	if line := s.leaderText(); line != "" {
+		b.WriteString(clean(line) + "\n")
+	}
 	b.WriteString("\n")
 	g := s.mainGrid()
 	if err := draw(&b, s.spaced(g)); err != nil {
