@@ -229,6 +229,9 @@ func (s *Summary) legend(g grid) []string {
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
+	if text := s.deterministicText(); text != "" {
+		lines = append(lines, text)
+	}
 	if slices.ContainsFunc(s.of(""), func(c *Cell) bool { _, ok := s.spreadOfCommits(c); return ok }) {
 		lines = append(lines, spreadMark+": the spread of commits/s, where it is over 5% and more than twice that of p50")
 	}

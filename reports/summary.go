@@ -37,6 +37,9 @@ type Cell struct {
 	Planned int
 
 	Leader  string                        // who led first in them: replicas' numbers, or regions; "" if no trial tells
+	// Deterministic says that the trials are one trial repeated: see deterministic.
+	Deterministic bool
+
 	Latency *results.Histogram            // of all trials, merged
 	Stages  map[string]*results.Histogram // likewise
 	Counts  results.Counts                // summed over trials
@@ -120,6 +123,7 @@ func Summarize(run *results.Run) *Summary {
 		slices.SortStableFunc(of, func(a, b results.Trial) int { return a.Repeat - b.Repeat })
 		s.Cells = append(s.Cells, summarizeCell(c, of, run.Header.Repeat))
 		s.Cells[len(s.Cells)-1].Leader = leaderOf(run, of)
+		s.Cells[len(s.Cells)-1].Deterministic = deterministic(run, of)
 	}
 	s.axes = allAxes(s.Cells)
 	s.sort()
