@@ -36,7 +36,7 @@ type Cell struct {
 	Trials  int    // whose numbers are in here
 	Planned int
 
-	Leader  string                        // who led first in them: replicas' numbers, or regions; "" if no trial tells
+	Leader string // who led first in them: replicas' numbers, or regions; "" if no trial tells
 	// Deterministic says that the trials are one trial repeated: see deterministic.
 	Deterministic bool
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,6 +25,10 @@ func TestMain(m *testing.M) {
 
 // TestDialogues plays what users and testers type, and checks what they are told and how the program ends.
 func TestDialogues(t *testing.T) {
+	// Under nohup, programs that a test starts would ignore a hangup, too; a signal that is caught is theirs to decide on.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	testscript.Run(t, testscript.Params{
 		Dir:       "testdata/script",
 		Condition: condition,
@@ -66,8 +71,8 @@ func statusOf(ts *testscript.TestScript, err error) int {
 }
 
 // cmdDuring runs a command and, as soon as its standard error matches an expression, does something to it, which must
-// end it with a status: during 'trials' interrupt 4 raftbench run matrix. What can be done: interrupt, interrupt-twice, and
-// fill:FOLDER, which writes a file until the folder's disk is full.
+// end it with a status: during 'trials' interrupt 4 raftbench run matrix. What can be done: interrupt, interrupt-twice,
+// hangup, hangup-twice, remove:FOLDER, and fill:FOLDER, which writes a file until the folder's disk is full.
 func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: during REGEXP interrupt|interrupt-twice|fill:FOLDER STATUS command...")
@@ -98,12 +103,20 @@ func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 		switch what {
 		case "fill":
 			fill(ts, ts.MkAbs(folder))
-		case "interrupt":
-			ts.Check(cmd.Process.Signal(os.Interrupt))
-		case "interrupt-twice":
-			ts.Check(cmd.Process.Signal(os.Interrupt))
-			moment = regexp.MustCompile(`once more`) // the first has arrived
-			args[1] = "interrupt"
+		case "remove":
+			ts.Check(os.RemoveAll(ts.MkAbs(folder)))
+		case "interrupt", "interrupt-twice", "hangup", "hangup-twice":
+			var signal os.Signal = os.Interrupt
+			if strings.HasPrefix(what, "hangup") {
+				signal = syscall.SIGHUP
+			}
+			if err := cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) { // it may be quick to end
+				ts.Check(err)
+			}
+			if once, twice := strings.CutSuffix(what, "-twice"); twice {
+				moment = regexp.MustCompile(`once more`) // the first has arrived
+				args[1] = once
+			}
 		default:
 			ts.Fatalf("during cannot %q", what)
 		}
