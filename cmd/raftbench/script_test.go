@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -72,7 +73,7 @@ func statusOf(ts *testscript.TestScript, err error) int {
 
 // cmdDuring runs a command and, as soon as its standard error matches an expression, does something to it, which must
 // end it with a status: during 'trials' interrupt 4 raftbench run matrix. What can be done: interrupt, interrupt-twice,
-// hangup, hangup-twice, remove:FOLDER, and fill:FOLDER, which writes a file until the folder's disk is full.
+// hangup, hangup-twice, hangup-on (until it has ended), remove:FOLDER, and fill:FOLDER, which writes a file until the folder's disk is full.
 func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: during REGEXP interrupt|interrupt-twice|fill:FOLDER STATUS command...")
@@ -105,13 +106,20 @@ func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 			fill(ts, ts.MkAbs(folder))
 		case "remove":
 			ts.Check(os.RemoveAll(ts.MkAbs(folder)))
-		case "interrupt", "interrupt-twice", "hangup", "hangup-twice":
+		case "interrupt", "interrupt-twice", "hangup", "hangup-twice", "hangup-on":
 			var signal os.Signal = os.Interrupt
 			if strings.HasPrefix(what, "hangup") {
 				signal = syscall.SIGHUP
 			}
 			if err := cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) { // it may be quick to end
 				ts.Check(err)
+			}
+			if what == "hangup-on" {
+				go func() {
+					for cmd.Process.Signal(syscall.SIGHUP) == nil { // to its last moment
+						runtime.Gosched()
+					}
+				}()
 			}
 			if once, twice := strings.CutSuffix(what, "-twice"); twice {
 				moment = regexp.MustCompile(`once more`) // the first has arrived
