@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,8 +24,11 @@ var diverge = Scenario{
 	},
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
+		if err == nil && d.preset != presetGrid { // what a preset decides is what the cell has, whatever the flags are
+			s.Params["diverge-terms"], s.Params["diverge-entries"] = strconv.Itoa(d.terms), strconv.Itoa(d.conflicting)
+			s.Params["diverge-common"] = strconv.Itoa(d.common)
+		}
 		if d.preset == presetLeaders {
-			s.Params["diverge-terms"] = "1"
 			return err
 		}
 		if err == nil {
@@ -71,6 +75,9 @@ var diverge = Scenario{
 	},
 }
 
+// presetGrid is the divergence that the parameters shape.
+const presetGrid = "grid"
+
 // divergence is a set of logs to start with.
 type divergence struct {
 	preset                     string
@@ -90,7 +97,7 @@ func (s *Settings) divergence() (d divergence, err error) {
 		// The follower that is watched is (f): eight entries of the terms 2 and 3 after three that are common.
 		d.terms, d.conflicting, d.common = 2, 8, 3
 		return d, nil
-	case "grid", presetLeaders:
+	case presetGrid, presetLeaders:
 	default:
 		return d, fmt.Errorf("--diverge-preset is %q: want grid, figure7 or leaders", d.preset)
 	}

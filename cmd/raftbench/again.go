@@ -42,7 +42,7 @@ func again(c *cli.Context, m *bench.Matrix, simulated *virtual, seed uint64) str
 }
 
 // plainWord is what no shell takes for anything else.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9µ_./:=,@%+-]+$`)
 
 // shellQuote writes a word so that a POSIX shell reads it as it is.
 func shellQuote(text string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,14 +11,18 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/raftbench/raftbench/results"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +40,7 @@ func TestDialogues(t *testing.T) {
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": cmdStatus, "during": cmdDuring, "columns": cmdColumns, "tinydisk": cmdTinyDisk, "occupy": cmdOccupy,
+			"again": cmdAgain,
 		},
 	})
 }
@@ -184,6 +190,62 @@ func cmdOccupy(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+// cmdAgain pastes the line that a run's report gives to run it again into a shell, and checks that the second run, in a
+// folder of its own, is the same: again FIRST SECOND, where both are --out folders that hold one run.
+func cmdAgain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: again FIRST SECOND")
+	}
+	readOnly := func(out string) (*results.Run, string) {
+		found, err := filepath.Glob(ts.MkAbs(out) + "/2*")
+		ts.Check(err)
+		if len(found) != 1 {
+			ts.Fatalf("%d runs in %s", len(found), out)
+		}
+		run, err := results.Read(found[0])
+		ts.Check(err)
+		return run, found[0]
+	}
+	first, dir := readOnly(args[0])
+	_, rest, _ := strings.Cut(ts.ReadFile(dir+"/report.md"), "## Run it again\n\n```sh\n")
+	line, _, ok := strings.Cut(rest, "\n```")
+	if !ok || line != first.Header.Again {
+		ts.Fatalf("the report says %q, the run file %q", line, first.Header.Again)
+	}
+	ts.Check(ts.Exec("sh", "-c", line+" --out "+args[1]))
+	second, _ := readOnly(args[1])
+	if line != second.Header.Again {
+		ts.Fatalf("the second run would be run again by another line:\n%s\n%s", line, second.Header.Again)
+	}
+	for _, run := range []*results.Run{first, second} { // where a topology was read from, and what it has beside, may differ
+		if t := run.Header.Topology; t != nil {
+			used := 0
+			for _, c := range run.Header.Cells {
+				used = max(used, min(c.Nodes, len(t.Regions)))
+			}
+			t.Name, t.Source, t.Regions, t.RoundTripsMs = "", "", t.Regions[:used], t.RoundTripsMs[:used]
+			for i, row := range t.RoundTripsMs {
+				t.RoundTripsMs[i] = row[:used]
+			}
+			delete(run.Header.Settings, "topology")
+		}
+		run.Header.Started, run.Header.Args, run.End.Finished = time.Time{}, nil, time.Time{}
+		for i := range run.Trials {
+			t := &run.Trials[i]
+			if run.Header.Clock == clockWall {
+				run.Trials[i] = results.Trial{Cell: t.Cell, Repeat: t.Repeat, Order: t.Order}
+			}
+		}
+	}
+	a, err := json.Marshal(first)
+	ts.Check(err)
+	b, err := json.Marshal(second)
+	ts.Check(err)
+	if !bytes.Equal(a, b) {
+		ts.Fatalf("another run:\n%.2000s\n%.2000s", a, b)
+	}
 }
 
 // condition answers the scripts' [tinydisk]: whether small disks can be made here.
