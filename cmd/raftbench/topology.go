@@ -28,25 +28,31 @@ whom --leader names. For example, with the leader in dallas:
   washington,,,76
   london,,,`
 
-// loadTopology reads a topology, unless the context ends first: a file may be slow to come, or never come.
+// loadTopology reads a topology, unless the context ends first.
 func loadTopology(ctx context.Context, name string) (*sim.Topology, error) {
-	type read struct {
-		topology *sim.Topology
-		err      error
-	}
-	done := make(chan read, 1)
-	go func() {
+	return unlessInterrupted(ctx, func() (*sim.Topology, error) {
 		t, err := sim.LoadTopology(name)
-		done <- read{t, err}
+		if err != nil {
+			return nil, usage("--topology: %v", err)
+		}
+		return t, nil
+	})
+}
+
+// unlessInterrupted waits for something to be read until the context ends: a file may be slow to come, or never come.
+func unlessInterrupted[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
+	done := make(chan struct{})
+	var readValue T
+	var readErr error
+	go func() {
+		defer close(done)
+		readValue, readErr = read()
 	}()
 	select {
-	case r := <-done:
-		if r.err != nil {
-			return nil, usage("--topology: %v", r.err)
-		}
-		return r.topology, nil
+	case <-done:
+		return readValue, readErr
 	case <-ctx.Done():
-		return nil, exitError{exitInterrupted, errors.New("interrupted while a topology was read: nothing was written")}
+		return value, exitError{exitInterrupted, errors.New("interrupted while a file was read: nothing was written")}
 	}
 }
 
