@@ -70,6 +70,9 @@ func runExplain(c *cli.Context) error {
 	if !slices.Contains(explainFormats, format) {
 		return usage("--format: %s", nearest.Unknown("format", format, explainFormats))
 	}
+	if c.Bool("all") && format != "text" {
+		return usage("--all is for --format text: the other formats show every message")
+	}
 	cfg, err := explainConfig(c)
 	if err != nil {
 		return err

@@ -233,6 +233,7 @@ func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Ru
 		Job: jobMatrix, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, m, simulated, run.Seed),
 		Seed: run.Seed, Clock: clockWall, Repeat: m.Repeat, Settings: settingsOf(c), Docs: docsOf(run.Plan), Versions: versions(),
 	}
+	delete(header.Settings, "leader") // reports say who led
 	for name := range header.Settings {
 		if idleBecause(name, m) != "" || len(m.Heartbeats) > 0 && name == "heartbeat" || len(m.ElectionTimeouts) > 0 && name == "election-timeout" {
 			delete(header.Settings, name)

@@ -93,7 +93,7 @@ func verdict(run *results.Run) error {
 			first[status] = reason
 		}
 	}
-	share := func(status results.Status) string { return shareOf(count[status], len(run.Trials)) }
+	share := func(status results.Status) string { return shareOf(count[status], len(run.Trials), "trial") }
 	invalid := share(results.Invalid) + " INVALID"
 	if run.Header.Job == results.JobLab {
 		invalid = fmt.Sprintf("%d of %s failed", count[results.Invalid], units.Count(len(run.Trials), "test"))
@@ -102,9 +102,9 @@ func verdict(run *results.Run) error {
 	case count[results.Invalid] > 0:
 		return exitError{exitUnsafe, fmt.Errorf("%s, the first because: %s", invalid, first[results.Invalid])}
 	case run.End == nil:
-		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %s there", shareOf(len(run.Trials), planned))}
+		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %s there", shareOf(len(run.Trials), planned, "trial"))}
 	case run.End.Interrupted:
-		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %s there", shareOf(len(run.Trials)-count[results.Interrupted], planned))}
+		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %s there", shareOf(len(run.Trials)-count[results.Interrupted], planned, "trial"))}
 	case count[results.Failed] > 0:
 		return exitError{exitInconclusive, fmt.Errorf("%d of %s could not be measured, the first because: %s", count[results.Failed], units.Count(len(run.Trials), "trial"), first[results.Failed])}
 	case count[results.Inconclusive] > 0:
@@ -112,7 +112,7 @@ func verdict(run *results.Run) error {
 	case len(run.Trials) == 0:
 		return exitError{exitInconclusive, errors.New("the run file holds no trials: nothing was measured, or they were taken out")}
 	case len(run.Trials) < planned:
-		return exitError{exitInconclusive, fmt.Errorf("the run came to its end, but only %s in its file: others were taken out", shareOf(len(run.Trials), planned))}
+		return exitError{exitInconclusive, fmt.Errorf("the run came to its end, but only %s in its file: others were taken out", shareOf(len(run.Trials), planned, "trial"))}
 	case len(run.Trials) > 0 && count[results.NotApplicable] == len(run.Trials):
 		return exitError{exitInconclusive, fmt.Errorf("nothing could be measured, the first because: %s", first[results.NotApplicable])}
 	}
@@ -131,13 +131,13 @@ func plannedTrials(run *results.Run) int {
 	return planned
 }
 
-// shareOf begins a sentence about n of some trials: "1 of 3 trials is".
-func shareOf(n, of int) string {
+// shareOf begins a sentence about n of some things: "1 of 3 trials is".
+func shareOf(n, of int, noun string) string {
 	verb := "are"
 	if n == 1 {
 		verb = "is"
 	}
-	return fmt.Sprintf("%d of %s %s", n, units.Count(of, "trial"), verb)
+	return fmt.Sprintf("%d of %s %s", n, units.Count(of, noun), verb)
 }
 
 // writeReports puts the reports that every run gets beside its run file.

@@ -22,7 +22,8 @@ import (
 const topologyHelp = `A --topology of your own is a CSV file, named with a dot or a slash: a header with the regions' names, then a row
 for each in the same order, its name and its round trips in milliseconds. The diagonal may be empty, and so may what
 is as in the opposite direction; # begins a comment. Replicas take the regions in order, and replica 1 leads, or
-whom --leader names. For example, with the leader in dallas:
+whom --leader names. The table itself may be given instead, with semicolons for the ends of lines. For example,
+with the leader in dallas:
   region,dallas,washington,london
   dallas,,31,113
   washington,,,76
