@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/raftbench/raftbench/raft"
@@ -17,56 +18,60 @@ const (
 // Arrivals lists the ways in which an open loop's proposals may arrive, the default first.
 var Arrivals = []string{ArrivalsUniform, ArrivalsPoisson}
 
-// arrivals is the moments at which an open loop's proposals are due. They are known beforehand: whatever becomes of a
-// proposal moves none of them.
-type arrivals struct {
-	interval float64 // nanoseconds between two proposals, in the mean
+// grid is when the proposals of an open loop are due. It is known beforehand: whatever becomes of a proposal moves none of
+// them.
+type grid struct {
 	start    raft.Time
-	taken    uint64    // proposals made
-	random   *rand.PCG // of a Poisson process; nil if proposals are evenly spaced
-	due      raft.Time // of a Poisson process: the next one
+	interval float64     // nanoseconds between two proposals, in the mean
+	random   *rand.Rand  // of a Poisson process; nil if proposals are evenly spaced
+	drawn    []raft.Time // of a Poisson process, as far as it was looked at
 }
 
-// newArrivals begins at start. A seed makes a Poisson process, whose gaps are exponentially distributed; without one
-// proposals are evenly spaced, the first at start itself.
-func newArrivals(perSecond float64, start raft.Time, seed *uint64) arrivals {
-	a := arrivals{interval: float64(time.Second) / perSecond, start: start}
+// newGrid begins at start. A seed makes a Poisson process, whose gaps are exponentially distributed; without one proposals
+// are evenly spaced, the first at start itself.
+func newGrid(start raft.Time, perSecond float64, seed *uint64) grid {
+	g := grid{start: start, interval: float64(time.Second) / perSecond}
 	if seed != nil {
-		a.random = rand.NewPCG(*seed, 0x6172726976616c)
-		a.due = start.Add(gap(a.random, a.interval))
+		g.random = rand.New(rand.NewPCG(*seed, 0x6172726976616c))
 	}
-	return a
+	return g
 }
 
-// gap draws the time between two arrivals of a Poisson process.
-func gap(random *rand.PCG, interval float64) time.Duration {
-	return time.Duration(rand.New(random).ExpFloat64() * interval)
+// at returns when the proposal at a place, from 0 on, is due.
+func (g *grid) at(place uint64) raft.Time {
+	if g.random == nil {
+		return g.start.Add(time.Duration(float64(place) * g.interval))
+	}
+	for uint64(len(g.drawn)) <= place {
+		g.draw()
+	}
+	return g.drawn[place]
 }
 
-// next returns when the next proposal is due.
-func (a *arrivals) next() raft.Time {
-	if a.random != nil {
-		return a.due
+// draw draws when the next proposal of a Poisson process is due.
+func (g *grid) draw() {
+	last := g.start
+	if n := len(g.drawn); n > 0 {
+		last = g.drawn[n-1]
 	}
-	return a.start.Add(time.Duration(float64(a.taken) * a.interval))
+	g.drawn = append(g.drawn, last.Add(time.Duration(g.random.ExpFloat64()*g.interval)))
 }
 
-// take counts a proposal as made.
-func (a *arrivals) take() {
-	a.taken++
-	if a.random != nil {
-		a.due = a.due.Add(gap(a.random, a.interval))
+// before returns how many proposals are due before t.
+func (g *grid) before(t raft.Time) uint64 {
+	if g.random != nil {
+		for len(g.drawn) == 0 || g.drawn[len(g.drawn)-1] < t {
+			g.draw()
+		}
+		n, _ := slices.BinarySearch(g.drawn, t)
+		return uint64(n)
 	}
-}
-
-// before returns how many proposals are due before t, or have been made already if those are more.
-func (a *arrivals) before(t raft.Time) uint64 {
-	if a.random == nil {
-		return max(a.taken, uint64(math.Ceil(float64(max(0, t.Sub(a.start)))/a.interval)))
+	n := uint64(math.Ceil(float64(max(0, t.Sub(g.start))) / g.interval))
+	for n > 0 && g.at(n-1) >= t {
+		n--
 	}
-	n, due, ahead := a.taken, a.due, *a.random
-	for ; due < t; n++ {
-		due = due.Add(gap(&ahead, a.interval))
+	for g.at(n) < t {
+		n++
 	}
 	return n
 }

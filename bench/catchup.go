@@ -32,7 +32,9 @@ func (u *catchUp) observe(now raft.Time, id raft.ID, e *raft.Event) {
 func (u *catchUp) observeLeader(now raft.Time, e *raft.Event) {
 	switch e.Kind {
 	case raft.EventSent:
-		setOnce(&u.sent, now)
+		if e.Probe || e.Count > 0 {
+			setOnce(&u.sent, now) // a heartbeat goes to a follower that is not there, too
+		}
 		u.result.Messages++
 		u.result.Bytes += uint64(e.Bytes)
 		if e.Probe {

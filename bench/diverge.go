@@ -22,6 +22,7 @@ var diverge = Scenario{
 		{Name: "diverge-common", Default: "100", Doc: "entries that both logs begin with"},
 		{Name: "diverge-preset", Default: "grid", Doc: "grid; figure7: the logs of figure 7 of the Raft paper, with --nodes 7; or leaders: one dead term, made by two changes of leader"},
 	},
+	Cuts: true,
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
 		if err == nil && d.preset != presetGrid { // what a preset decides is what the cell has, whatever the flags are
@@ -61,7 +62,7 @@ var diverge = Scenario{
 		}
 		away := d.away(t.Other(t.first()))
 		for _, id := range away {
-			cluster.Isolate(t.Cluster, id)
+			cluster.Isolate(t.Cluster, id, t.Cut)
 		}
 		leader, err := t.Elect(ctx)
 		if err != nil {

@@ -50,6 +50,14 @@ func (m *Matrix) measures(scenario Scenario) []bool {
 	return m.Measure
 }
 
+// cuts returns the points of the cut axis.
+func (m *Matrix) cuts(scenario Scenario) []cluster.CutKind {
+	if !scenario.Cuts || len(m.Cuts) == 0 {
+		return []cluster.CutKind{cluster.SilentCut}
+	}
+	return m.Cuts
+}
+
 // ownWay stands for a strategy where there is none: estimates ask it, and it never waits.
 var ownWay = raft.Strategy{Name: OwnWay, Backup: noSearch{}, Send: noWait{}, Commit: noWait{}, Announce: noWait{}, Apply: noWait{}}
 

@@ -35,6 +35,7 @@ var failover = Scenario{
 		t.Cluster.Crash(old)
 		// The first proposal made after the crash: it looks for a leader like any client does.
 		first := newLoad(t, t.PayloadBytes)
+		first.untilCommitted = true
 		t.loads = append(t.loads, first)
 		first.Closed(1, 1)
 		if err := t.Cluster.Wait(ctx, t.Timeout, func() bool { return first.Committed() == 1 }); err != nil {

@@ -221,12 +221,12 @@ func (f *fake) Restart(id raft.ID) error {
 	return nil
 }
 
-func (f *fake) Pause(raft.ID)                    {}
-func (f *fake) Resume(raft.ID)                   {}
-func (f *fake) Cut(_, _ raft.ID)                 {}
-func (f *fake) Heal(_, _ raft.ID)                {}
-func (f *fake) SetConditions(cluster.Conditions) {}
-func (f *fake) Counters() cluster.Counters       { return cluster.Counters{} }
+func (f *fake) Pause(raft.ID)                       {}
+func (f *fake) Resume(raft.ID)                      {}
+func (f *fake) Cut(_, _ raft.ID, _ cluster.CutKind) {}
+func (f *fake) Heal(_, _ raft.ID)                   {}
+func (f *fake) SetConditions(cluster.Conditions)    {}
+func (f *fake) Counters() cluster.Counters          { return cluster.Counters{} }
 
 func (f *fake) At(t raft.Time, step func(raft.Time) raft.Time) {
 	t = max(t, f.now)

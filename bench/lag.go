@@ -13,6 +13,7 @@ var lag = Scenario{
 	Params: []Param{
 		{Name: "lag-entries", Default: "2000", Doc: "entries that commit while the follower is cut off"},
 	},
+	Cuts: true,
 	Prepare: func(s *Settings, _ *cluster.Config) error {
 		_, err := s.count("lag-entries", 1)
 		return err
@@ -37,7 +38,7 @@ var lag = Scenario{
 		if err := cluster.Sleep(ctx, t.Cluster, t.Warmup); err != nil {
 			return err
 		}
-		cluster.Isolate(t.Cluster, follower)
+		cluster.Isolate(t.Cluster, follower, t.Cut)
 		if err := t.Bulk(ctx, uint64(entries)); err != nil {
 			return err
 		}

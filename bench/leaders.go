@@ -28,7 +28,7 @@ func (t *Trial) divergeByLeaders(ctx context.Context, d divergence) error {
 		return fmt.Errorf("the group did not come to rest: %w", err)
 	}
 	agree := t.Cluster.Status(first).Last
-	cluster.Isolate(t.Cluster, first)
+	cluster.Isolate(t.Cluster, first, t.Cut)
 	stuck := newLoad(t, t.PayloadBytes)
 	t.loads = append(t.loads, stuck)
 	stuck.Closed(d.conflicting, uint64(d.conflicting))

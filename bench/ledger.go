@@ -5,21 +5,27 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/results"
 )
 
 // MinPayloadBytes is the smallest payload: every proposal begins with a number of its own.
 const MinPayloadBytes = 8
 
 // ledger is the bookkeeping of one trial: which proposals clients were told are committed, and which every replica
-// applied. Each proposal carries its number, so that the two can be compared when all is over.
+// applied. Each proposal carries its number, so that the two can be compared when all is over. What the loads count is
+// compared with it as well, and moves nothing in it: each load tells its page what happens, before it counts it itself.
 type ledger struct {
 	issued   atomic.Uint64
 	history  history
 	replicas []account
 	filler   []byte // what follows the number in every payload
+
+	mu    sync.Mutex
+	pages []*page // one a load
 }
 
 // account is what one replica applied. It is touched by that replica alone, except for reached.
@@ -105,22 +111,35 @@ func (a *account) fail(format string, args ...any) {
 	}
 }
 
-// check compares both sides, once nothing moves any more: told and lost are what clients were told is committed, or
-// surely not in the log, and unknown is how many were told neither.
-func (l *ledger) check(told, lost bitmap, unknown uint64) error {
+// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what the
+// loads have counted.
+func (l *ledger) check(counted results.Counts) error {
+	var told, late fates
+	var missed uint64
+	for _, p := range l.pages {
+		told.merge(&p.inTime)
+		late.merge(&p.late)
+		missed += p.missed()
+	}
+	if err := told.checkCounts(counted, l.issued.Load(), missed); err != nil {
+		return err
+	}
+	unknown := counted.Unknown - late.committed.count() - late.failed.count()
+	told.committed.merge(late.committed)
+	told.failed.merge(late.failed)
 	first := &l.replicas[0]
 	for i := range l.replicas {
 		a := &l.replicas[i]
 		if a.fault != nil {
 			return a.fault
 		}
-		if number, missing := told.firstNotIn(a.applied); missing {
+		if number, missing := told.committed.firstNotIn(a.applied); missing {
 			return fmt.Errorf("proposal %d was acknowledged, but replica %d never applied it", number, i+1)
 		}
-		if number, found := lost.firstIn(a.applied); found {
+		if number, found := told.failed.firstIn(a.applied); found {
 			return fmt.Errorf("proposal %d was answered as failed, but replica %d applied it", number, i+1)
 		}
-		if answered := told.count(); a.count > answered+unknown {
+		if answered := told.committed.count(); a.count > answered+unknown {
 			return fmt.Errorf("replica %d applied %d proposals, but only %d were acknowledged and %d unknown", i+1, a.count, answered, unknown)
 		}
 		if a.last != first.last {
@@ -145,6 +164,11 @@ func (b *bitmap) set(n uint64) bool {
 	fresh := (*b)[word]&bit == 0
 	(*b)[word] |= bit
 	return fresh
+}
+
+// has reports whether n is a member.
+func (b bitmap) has(n uint64) bool {
+	return n/64 < uint64(len(b)) && b[n/64]&(1<<(n%64)) != 0
 }
 
 // merge adds all members of other.

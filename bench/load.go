@@ -16,13 +16,23 @@ import (
 // makes its next proposal when the last was answered; in an open loop proposals are due at fixed moments, whether or
 // not earlier ones were answered, and latency counts from those moments.
 //
-// A client that finds no leader goes on looking; the time this takes is part of the proposal's latency.
+// A client is a function that the cluster calls on the leader's own time, within its lock (load: inside): it has no
+// connection of its own, so a latency holds nothing of a real client's way to the leader and back, and what a client
+// does is part of the leader's work.
+//
+// A client that finds no leader goes on looking; the time this takes is part of the proposal's latency. One that gets no
+// answer gives its proposal up after its patience, as real ones do: what became of it is unknown, an answer that comes
+// later changes no figure, and the client makes its next proposal to whoever leads then.
 type Load struct {
 	c       cluster.Cluster
 	ledger  *ledger
+	page    *page
 	watch   *watch
 	payload int
 	bare    bool // records no latencies
+	// untilCommitted makes a load of a limited number of proposals replace those that are not committed.
+	untilCommitted bool
+	patience       time.Duration
 
 	mu       sync.Mutex
 	leader   raft.ID
@@ -34,8 +44,8 @@ type Load struct {
 	stranded []*client
 	looking  bool
 	idle     []*client // of an open loop
-	told     bitmap    // numbers of the proposals that were answered as committed
-	lost     bitmap    // of those that were answered as failed: surely not in the log
+	clients  []*client // all that have not given up
+	silent   int       // proposals that were given up and have no answer yet
 	last     raft.Time // of the last such answer
 	windows  []*window
 	run      tally // not in the windows yet
@@ -43,7 +53,8 @@ type Load struct {
 
 	// Of an open loop.
 	rate    float64
-	arrive  arrivals
+	grid    grid
+	offered uint64
 	seed    *uint64   // of a Poisson process; nil: evenly spaced
 	stopped raft.Time // when Stop was called
 	after   int       // proposals made since then, which were due before
@@ -84,28 +95,34 @@ type client struct {
 	load     *Load
 	proposal cluster.Proposal
 	due      raft.Time // of its proposal: what the cluster makes of Proposal.Due does not matter
+	place    uint64    // of its proposal among the load's: see page
 	called   uint64    // what the ledger's history said when it was made
 	to       raft.ID   // the replica that it was last offered to
 	member   uint32    // a bit for each of the load's windows that its proposal belongs to
 	loop     bool      // makes its next proposal when this one is answered
+	offered  bool      // its proposal is the cluster's
+	looks    int       // how often it was seen to be, since it was offered
+	gaveUp   bool      // and the proposal may be the cluster's for ever
 }
 
 // retryAfter is how long a client waits before it looks for a leader again.
 const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
-	l := &Load{c: t.Cluster, ledger: t.ledger, watch: t.watch, payload: payloadBytes, bare: t.Unmeasured,
-		leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness}
+	l := &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
+		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness, patience: max(t.Timeout/3, time.Millisecond)}
 	if t.Arrivals == ArrivalsPoisson {
 		l.seed = &t.seed
 	}
 	return l
 }
 
+// newClient adds a client. The lock is held.
 func (l *Load) newClient(loop bool) *client {
 	cl := &client{load: l, loop: loop}
 	cl.proposal.Data = l.ledger.payload()
 	cl.proposal.Done = cl.done
+	l.clients = append(l.clients, cl)
 	return cl
 }
 
@@ -113,21 +130,33 @@ func (l *Load) newClient(loop bool) *client {
 func (l *Load) Closed(n int, total uint64) {
 	l.begin(total)
 	for range n {
-		l.newClient(true).next(l.c.Now())
+		l.mu.Lock()
+		cl := l.newClient(true)
+		leader, more := cl.more(l.c.Now())
+		l.mu.Unlock()
+		if more {
+			cl.make(leader)
+		}
 	}
 }
 
 // Open starts an open loop of perSecond proposals a second, in the mean; Settings.Arrivals says how they are spaced.
 func (l *Load) Open(perSecond float64) {
 	l.begin(0)
-	l.rate, l.arrive = perSecond, newArrivals(perSecond, l.c.Now(), l.seed)
-	l.c.At(l.arrive.next(), l.pace)
+	l.mu.Lock()
+	l.rate = perSecond
+	l.grid = newGrid(l.c.Now(), perSecond, l.seed)
+	l.page.grid = &l.grid
+	first := l.grid.at(0)
+	l.mu.Unlock()
+	l.c.At(first, l.pace)
 }
 
 func (l *Load) begin(total uint64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.running, l.left, l.limited = true, total, total > 0
+	l.mu.Unlock()
+	l.c.At(l.c.Now().Add(l.patience/patienceLooks), l.lookAfter)
 }
 
 // The most that waits for an answer at a time, in proposals of an open loop and in bytes of any load: what is due beyond
@@ -141,11 +170,14 @@ const (
 // further behind gives them up: see missed.
 const maxAfter = 65536
 
+// nextDue returns when an open loop's next proposal is due. The lock is held.
+func (l *Load) nextDue() raft.Time { return l.grid.at(l.offered) }
+
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
 	for {
 		l.mu.Lock()
-		due := l.arrive.next()
+		due := l.nextDue()
 		full := l.open >= min(maxOpen, maxOpenBytes/l.payload)
 		if !l.running && (due >= l.stopped || full || l.after == maxAfter) {
 			l.paced = true
@@ -156,7 +188,7 @@ func (l *Load) pace(now raft.Time) raft.Time {
 			l.mu.Unlock()
 			return max(due, now.Add(50*time.Microsecond))
 		}
-		l.arrive.take()
+		l.offered++
 		if !l.running {
 			l.after++
 		}
@@ -178,21 +210,11 @@ func (l *Load) missed(w *window) uint64 {
 	if l.rate == 0 || l.stopped == 0 {
 		return 0
 	}
-	from, to := l.arrive.taken, l.arrive.before(l.stopped)
+	from, to := l.offered, l.grid.before(l.stopped)
 	if w != nil {
-		from, to = max(from, l.arrive.before(w.from)), min(to, l.arrive.before(w.to))
+		from, to = max(from, l.grid.before(w.from)), min(to, l.grid.before(w.to))
 	}
 	return max(to, from) - from
-}
-
-// next makes the client's next proposal of a closed loop, unless the load is over.
-func (cl *client) next(due raft.Time) {
-	cl.load.mu.Lock()
-	leader, more := cl.more(due)
-	cl.load.mu.Unlock()
-	if more {
-		cl.make(leader)
-	}
 }
 
 // more counts the client's next proposal of a closed loop, unless the load is over. The lock is held.
@@ -210,8 +232,14 @@ func (cl *client) more(due raft.Time) (leader raft.ID, more bool) {
 // begin counts the client's next proposal, which was due a while ago, and returns whom to offer it. The lock is held.
 func (cl *client) begin(due raft.Time, late time.Duration) (leader raft.ID) {
 	l := cl.load
+	place, err := l.page.issue(due)
+	if err != nil {
+		l.broken(err)
+	}
+	l.ledger.issue(cl.proposal.Data)
 	l.counts.Proposed++
-	cl.due, cl.member = due, 0
+	cl.due, cl.place, cl.member = due, place, 0
+	cl.offered, cl.looks = true, 0
 	for i, w := range l.windows {
 		if !w.holds(due) {
 			continue
@@ -230,7 +258,6 @@ func (cl *client) begin(due raft.Time, late time.Duration) (leader raft.ID) {
 // make makes the proposal that was begun.
 func (cl *client) make(leader raft.ID) {
 	l := cl.load
-	l.ledger.issue(cl.proposal.Data)
 	cl.called = l.ledger.history.called(numberOf(cl.proposal.Data), l.c.Now)
 	cl.proposal.Due = cl.due
 	cl.offer(leader)
@@ -249,6 +276,12 @@ func (cl *client) offer(leader raft.ID) {
 func (cl *client) strand() {
 	l := cl.load
 	l.mu.Lock()
+	if cl.gaveUp { // it was refused, which the client is no longer told
+		l.silent--
+		l.mu.Unlock()
+		return
+	}
+	cl.offered = false
 	l.stranded = append(l.stranded, cl)
 	start := !l.looking
 	l.looking = true
@@ -268,11 +301,62 @@ func (l *Load) look(now raft.Time) raft.Time {
 	}
 	list := l.stranded
 	l.stranded, l.looking = nil, false
+	for _, cl := range list {
+		cl.offered, cl.looks = true, 0
+	}
 	l.mu.Unlock()
 	for _, cl := range list {
 		cl.offer(leader)
 	}
 	return 0
+}
+
+// patienceLooks is how often lookAfter finds a proposal without an answer before its client gives it up.
+const patienceLooks = 4
+
+// lookAfter makes clients that have waited for too long give up. It counts its own looks, not time that passes: after a
+// stall of the whole process, in which nobody could have been answered, everybody's patience is as it was before.
+func (l *Load) lookAfter(now raft.Time) raft.Time {
+	var again []*client
+	var leaders []raft.ID
+	l.mu.Lock()
+	clients := l.clients
+	l.clients = nil
+	for _, cl := range clients {
+		if cl.offered {
+			cl.looks++
+		}
+		if cl.looks <= patienceLooks {
+			l.clients = append(l.clients, cl)
+			continue
+		}
+		cl.giveUp()
+		if cl.loop {
+			next := l.newClient(true)
+			if leader, more := next.more(now); more {
+				again, leaders = append(again, next), append(leaders, leader)
+			}
+		}
+	}
+	over := l.settled() && len(again) == 0
+	l.mu.Unlock()
+	for i, cl := range again {
+		cl.make(leaders[i])
+	}
+	if over {
+		return 0
+	}
+	return now.Add(l.patience / patienceLooks)
+}
+
+// giveUp counts the client's proposal as unknown, and leaves it and the client's memory to the cluster. The lock is held.
+func (cl *client) giveUp() {
+	l := cl.load
+	l.page.giveUp(numberOf(cl.proposal.Data))
+	cl.gaveUp = true
+	l.silent++
+	l.leader = 0 // whoever it was offered to does not serve
+	cl.count(cluster.Unknown, l.c.Now())
 }
 
 // done records what became of a proposal and goes on.
@@ -293,36 +377,24 @@ func (cl *client) done(p *cluster.Proposal) {
 		now = l.c.Now()
 	}
 	l.mu.Lock()
-	l.open--
-	if p.Outcome == cluster.Unknown {
-		l.leader = 0 // it crashed
+	if cl.gaveUp {
+		l.silent--
+		l.noteLate(cl, p)
+		l.mu.Unlock()
+		return
 	}
-	if p.Outcome == cluster.Committed {
+	cl.offered = false
+	l.note(cl, p)
+	switch p.Outcome {
+	case cluster.Committed:
 		l.last = now
-	}
-	l.note(cl.to, cl.due, p)
-	if p.Outcome == cluster.Committed {
 		if err := l.ledger.history.answered(cl.called, numberOf(p.Data), p.Index, l.c.Now); err != nil {
 			l.broken(err)
 		}
+	case cluster.Unknown, cluster.Failed:
+		l.leader = 0 // it crashed, or leads no more
 	}
-	count(&l.counts, p.Outcome)
-	for i, w := range l.windows {
-		if p.Outcome == cluster.Committed && w.holds(now) {
-			w.finished++
-		}
-		if cl.member&(1<<i) == 0 {
-			continue
-		}
-		w.open--
-		count(&w.counts, p.Outcome)
-		if p.Outcome != cluster.Committed {
-			continue
-		}
-		if w.to == 0 || now < w.to.Add(l.grace) {
-			w.answered++
-		}
-	}
+	cl.count(p.Outcome, now)
 	if p.Outcome == cluster.Committed && cl.member != 0 && !l.bare {
 		l.tallyUp(cl.member, cl.due, p)
 	}
@@ -339,6 +411,29 @@ func (cl *client) done(p *cluster.Proposal) {
 	}
 }
 
+// count counts what became of the client's proposal. The lock is held.
+func (cl *client) count(outcome cluster.Outcome, now raft.Time) {
+	l := cl.load
+	l.open--
+	count(&l.counts, outcome)
+	if l.limited && l.untilCommitted && outcome != cluster.Committed {
+		l.left++
+	}
+	for i, w := range l.windows {
+		if outcome == cluster.Committed && w.holds(now) {
+			w.finished++
+		}
+		if cl.member&(1<<i) == 0 {
+			continue
+		}
+		w.open--
+		count(&w.counts, outcome)
+		if outcome == cluster.Committed && (w.to == 0 || now < w.to.Add(l.grace)) {
+			w.answered++
+		}
+	}
+}
+
 func count(c *results.Counts, o cluster.Outcome) {
 	switch o {
 	case cluster.Committed:
@@ -350,23 +445,34 @@ func count(c *results.Counts, o cluster.Outcome) {
 	}
 }
 
-// note keeps what the ledger is compared with. The lock is held.
-func (l *Load) note(to raft.ID, due raft.Time, p *cluster.Proposal) {
+// note tells the ledger of an answer. The lock is held.
+func (l *Load) note(cl *client, p *cluster.Proposal) {
 	number := numberOf(p.Data)
-	switch p.Outcome {
-	case cluster.Committed:
-		if !l.told.set(number) {
-			l.broken(fmt.Errorf("proposal %d was answered twice", number))
-		}
-		if p.Stages.Applied < due {
-			l.broken(fmt.Errorf("proposal %d was answered at %v, before it was due at %v: %w", number,
-				time.Duration(p.Stages.Applied), time.Duration(due), results.ErrOutOfRange))
-		}
-		if err := l.ledger.acknowledged(to, p.Index, number); err != nil {
+	if err := l.page.answer(number, cl.place, p.Outcome, p.Stages.Applied); err != nil {
+		l.broken(err)
+	}
+	if p.Outcome != cluster.Committed {
+		return
+	}
+	if p.Stages.Applied < cl.due {
+		l.broken(fmt.Errorf("proposal %d was answered at %v, before it was due at %v: %w", number,
+			time.Duration(p.Stages.Applied), time.Duration(cl.due), results.ErrOutOfRange))
+	}
+	if err := l.ledger.acknowledged(cl.to, p.Index, number); err != nil {
+		l.broken(err)
+	}
+}
+
+// noteLate tells the ledger of an answer to a proposal that was given up. It must be true all the same. The lock is held.
+func (l *Load) noteLate(cl *client, p *cluster.Proposal) {
+	number := numberOf(p.Data)
+	if err := l.page.answerLate(number, p.Outcome); err != nil {
+		l.broken(err)
+	}
+	if p.Outcome == cluster.Committed {
+		if err := l.ledger.acknowledged(cl.to, p.Index, number); err != nil {
 			l.broken(err)
 		}
-	case cluster.Failed:
-		l.lost.set(number)
 	}
 }
 
@@ -397,6 +503,9 @@ func (l *Load) openWindow(staged bool) *window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := newWindow(l.c.Now(), staged)
+	if staged {
+		l.page.measure(w.from)
+	}
 	l.windows = append(l.windows, w)
 	return w
 }
@@ -406,6 +515,9 @@ func (l *Load) closeWindow(w *window) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w.to = l.c.Now()
+	if w.staged {
+		l.page.endMeasure(w.to)
+	}
 }
 
 // lastCommit returns when the last commit was answered.
@@ -425,6 +537,7 @@ func (l *Load) Stop() {
 func (l *Load) stop() {
 	if l.running {
 		l.running, l.stopped = false, l.c.Now()
+		l.page.stopped = l.stopped
 	}
 }
 
@@ -435,12 +548,24 @@ func (l *Load) Committed() uint64 {
 	return l.counts.Committed
 }
 
-// Settled reports whether the load is over and every proposal has been answered. The pacer of an open loop is not waited
+// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop is not waited
 // for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open == 0 && (l.rate == 0 || l.paced || !l.running && l.arrive.next() >= l.stopped)
+	return l.settled()
+}
+
+func (l *Load) settled() bool {
+	over := !l.running || l.limited && l.left == 0
+	return over && l.open == 0 && (l.rate == 0 || l.paced || !l.running && l.nextDue() >= l.stopped)
+}
+
+// unanswered returns how many proposals the cluster has and has told nobody of.
+func (l *Load) unanswered() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open + l.silent
 }
 
 // account returns what became of all proposals, and of those of a window unless it is nil, once nothing is answered any
@@ -465,6 +590,12 @@ func withUnknown(c results.Counts, open int, missed uint64) results.Counts {
 // lateness is how far behind the pacer may be before its trial is marked.
 const lateness = 10 * time.Millisecond
 
+// notReached says that an open loop's rate was not reached, and what was.
+func (l *Load) notReached(w *window) string {
+	return fmt.Sprintf("the offered rate of %s/s was not reached: the group committed %.0f/s",
+		strconv.FormatFloat(l.rate, 'f', -1, 64), float64(w.finished)/w.span().Seconds())
+}
+
 // warnings says what a reader of an open loop's numbers must know.
 func (l *Load) warnings(w *window) []string {
 	l.mu.Lock()
@@ -475,8 +606,8 @@ func (l *Load) warnings(w *window) []string {
 	var list []string
 	missed := l.missed(w)
 	if due := w.counts.Proposed + missed; float64(w.answered) < 0.98*float64(due) {
-		list = append(list, fmt.Sprintf("the offered rate of %s/s was not reached: %d of the %d proposals due in the measured span were answered in it or within %v of its end: %.0f/s",
-			strconv.FormatFloat(l.rate, 'f', -1, 64), w.answered, due, l.grace.Round(time.Millisecond), float64(w.answered)/w.span().Seconds()))
+		list = append(list, fmt.Sprintf("%s: %d of the %d proposals due in the measured span were answered in it or within %v of its end: lower the rate, or percentiles tell how long the span was",
+			l.notReached(w), w.answered, due, l.grace.Round(time.Millisecond)))
 	}
 	if missed > 0 {
 		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: percentiles are too low", missed))

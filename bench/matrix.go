@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
@@ -34,6 +35,8 @@ type Matrix struct {
 	// election timeout is not above the heartbeat are errors.
 	Heartbeats       []time.Duration
 	ElectionTimeouts []time.Duration
+
+	Cuts []cluster.CutKind // of scenarios that cut links; none: silent
 
 	// Common holds what does not vary; the fields that an axis sets are ignored.
 	Common Settings
@@ -97,14 +100,16 @@ func (m *Matrix) Plan() ([]Planned, error) {
 // planEngines adds the cells that differ in who runs the group, and in how.
 func (m *Matrix) planEngines(plan []Planned, scenario Scenario, s Settings) ([]Planned, error) {
 	for _, measured := range m.measures(scenario) {
-		for _, engine := range m.engines() {
-			for _, strategy := range m.strategiesOf(&engine) {
-				s.Engine, s.Strategy, s.Unmeasured = engine, strategy, !measured
-				p, err := m.planned(scenario, s, len(plan))
-				if err != nil {
-					return nil, err
+		for _, cut := range m.cuts(scenario) {
+			for _, engine := range m.engines() {
+				for _, strategy := range m.strategiesOf(&engine) {
+					s.Engine, s.Strategy, s.Unmeasured, s.Cut = engine, strategy, !measured, cut
+					p, err := m.planned(scenario, s, len(plan))
+					if err != nil {
+						return nil, err
+					}
+					plan = append(plan, p)
 				}
-				plan = append(plan, p)
 			}
 		}
 	}
@@ -117,7 +122,7 @@ func (m *Matrix) cells() (n int) {
 		scenario, _ := FindScenario(name)
 		for _, engine := range m.engines() {
 			n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.measures(scenario)) *
-				len(m.timings()) * len(m.strategiesOf(&engine))
+				len(m.cuts(scenario)) * len(m.timings()) * len(m.strategiesOf(&engine))
 		}
 	}
 	return n
@@ -126,6 +131,9 @@ func (m *Matrix) cells() (n int) {
 // overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
 const overhead = 40 * time.Millisecond
 
+// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be measured.
+const longestTrial = results.MaxLatency / 10
+
 func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {
 	s.Params = own(scenario, s.Params)
 	group := s.group(0)
@@ -133,6 +141,10 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 		return Planned{}, err
 	}
 	estimate := scenario.Estimate(&s) + s.beatPerCommit() + s.beatPerSend()/2 + overhead
+	if estimate < 0 || estimate > longestTrial {
+		return Planned{}, fmt.Errorf("a trial of scenario %s with these settings would take more than %v: nothing longer is measured",
+			scenario.Name, longestTrial)
+	}
 	s.Timeout = max(s.Timeout, 10*estimate)
 	if m.Virtual {
 		estimate = s.simulating(scenario, estimate)
@@ -143,10 +155,7 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	if s.Engine.Strategies {
 		cell.Strategy, cell.Choices = m.Name(s.Strategy), m.Choices(s.Strategy)
 	}
-	if factors := m.factors(scenario, &s); len(factors) > 0 {
-		maps.Copy(factors, s.Params)
-		cell.Params = factors
-	}
+	cell.Params = m.cellParams(scenario, &s)
 	p := Planned{Cell: cell, Settings: s, scenario: scenario, Estimate: estimate}
 	if p.Refused = s.Engine.CanUse(m.use(scenario, &s, &group)); p.Refused != "" {
 		p.Estimate = 0
@@ -154,26 +163,35 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	return p, nil
 }
 
-// factors returns the cell's values of the axes that a results.Cell has no field for, as far as they are axes here.
-func (m *Matrix) factors(scenario Scenario, s *Settings) map[string]string {
-	factors := map[string]string{}
-	if len(m.Measure) > 0 && scenario.Name == steady.Name {
-		factors[measureParam] = measureOn
-		if s.Unmeasured {
-			factors[measureParam] = measureOff
-		}
-	}
-	if len(m.Heartbeats) > 0 {
-		factors[results.ParamHeartbeat] = s.Heartbeat.String()
-	}
-	if len(m.ElectionTimeouts) > 0 {
-		factors[electionTimeoutParam] = s.ElectionTimeout.String()
-	}
-	return factors
-}
-
 // electionTimeoutParam is the axis of election timeouts among a cell's parameters.
 const electionTimeoutParam = "election-timeout"
+
+// cellParams returns the scenario's parameters, and what else distinguishes its cells.
+func (m *Matrix) cellParams(scenario Scenario, s *Settings) map[string]string {
+	params := maps.Clone(s.Params)
+	set := func(name, value string) {
+		if params == nil {
+			params = map[string]string{}
+		}
+		params[name] = value
+	}
+	if len(m.Measure) > 0 && scenario.Name == steady.Name {
+		set(measureParam, measureOn)
+		if s.Unmeasured {
+			set(measureParam, measureOff)
+		}
+	}
+	if scenario.Cuts {
+		set(results.ParamCut, s.Cut.String())
+	}
+	if len(m.Heartbeats) > 0 {
+		set(results.ParamHeartbeat, s.Heartbeat.String())
+	}
+	if len(m.ElectionTimeouts) > 0 {
+		set(electionTimeoutParam, s.ElectionTimeout.String())
+	}
+	return params
+}
 
 // own returns the parameters that this scenario has, with their defaults.
 func own(scenario Scenario, given map[string]string) map[string]string {
@@ -244,6 +262,9 @@ const (
 )
 
 func (m *Matrix) check() error {
+	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
+		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
+	}
 	most := MaxNodes
 	if m.Virtual {
 		most = MaxVirtualNodes

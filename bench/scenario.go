@@ -18,6 +18,7 @@ type Scenario struct {
 	Name   string
 	Doc    string // one sentence
 	Params []Param
+	Cuts   bool // it cuts links, by Settings.Cut
 
 	// Prepare checks the cell's parameters and may shape the group: its size, its given logs. It must not start
 	// anything, and is called to plan as well as to run. Errors are about the parameters.
@@ -42,6 +43,22 @@ func FindScenario(name string) (Scenario, bool) {
 		return Scenario{}, false
 	}
 	return Scenarios[i], true
+}
+
+// cuts reports whether the scenario of that name cuts links.
+func cuts(name string) bool {
+	s, _ := FindScenario(name)
+	return s.Cuts
+}
+
+// cutting lists the scenarios that cut links.
+func cutting() (names []string) {
+	for _, s := range Scenarios {
+		if s.Cuts {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // Param is a setting of one scenario. It becomes a flag of the command line.

@@ -39,7 +39,9 @@ type Settings struct {
 	Unmeasured bool
 	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and timeouts.
 	RoundTrip time.Duration
-	Params    map[string]string
+	// Cut is how the scenario's links are cut.
+	Cut    cluster.CutKind
+	Params map[string]string
 }
 
 // group returns the configuration of the trial's replicas.

@@ -105,6 +105,10 @@ func (t *Trial) empty() bool {
 }
 
 func (t *Trial) emptyReason() string {
+	if l, w := t.measured, t.window; l.rate > 0 && w.finished > 0 {
+		return fmt.Sprintf("%s, and none of what was due in the measured %v was answered before the trial's end: lower the rate below that",
+			l.notReached(w), w.span())
+	}
 	span, raise := t.Duration, "--duration"
 	if t.Count > 0 {
 		span, raise = t.Result.Measured, "--count"
@@ -161,6 +165,7 @@ func (t *Trial) Foreground() *Load {
 // Bulk commits a number of entries as fast as the strategy allows, and waits for them.
 func (t *Trial) Bulk(ctx context.Context, n uint64) error {
 	l := newLoad(t, t.PayloadBytes)
+	l.untilCommitted = true
 	t.loads = append(t.loads, l)
 	l.Closed(int(min(n, bulkClients)), n)
 	if err := t.Cluster.Wait(ctx, t.Timeout, func() bool { return l.Committed() == n }); err != nil {
@@ -218,9 +223,9 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	return nil
 }
 
-// quiesce stops the load, heals everything, lets more proposals commit, and waits until all replicas have applied the
-// same log. One proposal ends what an earlier term may have left open; where a deposed leader had appended further than
-// that, enough are made to fill its place, so that its clients get their answers.
+// quiesce stops the load, heals everything, and waits until every proposal has been answered and all replicas have
+// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is elected
+// after it may have found entries of earlier terms, which only another proposal commits: now and then one is made.
 func (t *Trial) quiesce(ctx context.Context) error {
 	for _, l := range t.loads {
 		l.Stop()
@@ -230,30 +235,33 @@ func (t *Trial) quiesce(ctx context.Context) error {
 		t.Cluster.Resume(id)
 		cluster.Rejoin(t.Cluster, id)
 	}
-	if err := t.Bulk(ctx, 1); err != nil {
-		return fmt.Errorf("the group no longer serves at the end: %w", err)
-	}
-	if leader := cluster.Leader(t.Cluster); leader != 0 {
-		if last, highest := t.Cluster.Status(leader).Last, t.watch.highest(); last < highest {
-			if err := t.Bulk(ctx, highest-last); err != nil {
-				return fmt.Errorf("filling the place of entries that were never committed: %w", err)
-			}
-		}
-	}
 	var seen []cluster.Status
-	err := t.Cluster.Wait(ctx, t.Timeout, func() (level bool) {
+	atRest := func() (rest bool) {
+		if seen, rest = t.statuses(); !rest {
+			return false
+		}
 		for _, l := range t.loads {
-			if !l.Settled() {
+			if !l.Settled() || l.unanswered() > 0 {
 				return false
 			}
 		}
-		seen, level = t.statuses()
-		return level
-	})
-	if errors.Is(err, cluster.ErrTimeout) {
-		return invalid("the replicas' logs did not become equal, or not all clients were answered, within %v", t.Timeout)
-	} else if err != nil {
-		return err
+		return true
+	}
+	for until := t.Cluster.Now().Add(t.Timeout); ; {
+		if err := t.Bulk(ctx, 1); err != nil {
+			return fmt.Errorf("the group no longer serves at the end: %w: %s", err, t.describe())
+		}
+		left := max(0, until.Sub(t.Cluster.Now()))
+		err := t.Cluster.Wait(ctx, min(left, max(t.Timeout/4, 4*t.ElectionTimeout)), atRest)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, cluster.ErrTimeout) {
+			return err
+		}
+		if t.Cluster.Now() >= until {
+			return invalid("%s", t.restless())
+		}
 	}
 	for _, s := range seen[1:] {
 		if first := seen[0]; s.Digest != first.Digest {
@@ -262,6 +270,39 @@ func (t *Trial) quiesce(ctx context.Context) error {
 	}
 	t.Result.LogDigest = fmt.Sprintf("%016x", seen[0].Digest)
 	return nil
+}
+
+// restless says why a trial does not come to rest.
+func (t *Trial) restless() string {
+	var open int
+	for _, l := range t.loads {
+		open += l.unanswered()
+	}
+	dropped := t.Cluster.Counters()
+	hint := ""
+	if dropped.Dropped > 0 {
+		hint = fmt.Sprintf("; the transport dropped %d frames of %d messages, which are lost for good if they are too large for it or links lose much",
+			dropped.Dropped, dropped.Messages)
+	}
+	if _, level := t.statuses(); level {
+		return fmt.Sprintf("not all clients were answered within %v: %d were not, though all replicas have applied the same log: %s%s",
+			t.Timeout, open, t.describe(), hint)
+	}
+	return fmt.Sprintf("the replicas' logs did not become equal within %v: %s%s", t.Timeout, t.describe(), hint)
+}
+
+// describe says in what state the replicas are.
+func (t *Trial) describe() string {
+	var list []string
+	for id := raft.ID(1); id <= raft.ID(t.Cluster.Size()); id++ {
+		s := t.Cluster.Status(id)
+		role := s.Role.String()
+		if !s.Up {
+			role = "down"
+		}
+		list = append(list, fmt.Sprintf("replica %d (%s, term %d) has applied %d of %d entries", id, role, s.Term, s.Applied, s.Last))
+	}
+	return strings.Join(list, ", ")
 }
 
 // statuses returns those of all replicas, and whether all are up and have applied everything that any of them has.
@@ -332,23 +373,26 @@ func addCounts(sum *results.Counts, c results.Counts) {
 // judge checks what makes the trial's numbers worth printing, as far as its result alone does not tell: Trial.Check is
 // for that.
 func (t *Trial) judge() error {
-	var told, lost bitmap
 	for _, l := range t.loads {
 		if l.err != nil {
 			return l.err
 		}
-		told.merge(l.told)
-		lost.merge(l.lost)
 	}
 	if t.watch.err != nil {
 		return t.watch.err
 	}
-	if w := t.window; w != nil && w.to != 0 && !t.Unmeasured {
+	if w := t.window; w != nil && w.to != 0 {
+		if err := t.measured.page.checkSpan(t.Result.Window, t.Result.Latency); err != nil {
+			return err
+		}
+		if t.Unmeasured {
+			return t.ledger.check(t.Result.Counts)
+		}
 		if err := t.judgeStages(w); err != nil {
 			return err
 		}
 	}
-	return t.ledger.check(told, lost, t.Result.Counts.Unknown)
+	return t.ledger.check(t.Result.Counts)
 }
 
 // judgeStages checks that every proposal whose stages are known is in all of their histograms, and that the stages of a

@@ -28,8 +28,6 @@ type watch struct {
 	strict   bool // nothing may seem to happen before its cause
 	err      error
 
-	appended uint64 // the highest index that any leader gave to an entry
-
 	times []raft.Time // scratch
 
 	catchUp *catchUp
@@ -76,8 +74,6 @@ func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
 			if w.elected != nil {
 				w.elected.observe(now, id, e)
 			}
-		case raft.EventAppended:
-			w.appended = max(w.appended, e.Index)
 		case raft.EventCommitted:
 			s.commits = append(s.commits, reach{e.Index, now})
 			moved = true
@@ -104,13 +100,6 @@ func (w *watch) finishedRun(t *tally) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = append(w.queue, finished{last: t.last, by: t.by, due: t.due, committed: t.stages.Committed, known: t.first, all: t.first})
-}
-
-// highest returns the highest index that any leader gave to an entry.
-func (w *watch) highest() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.appended
 }
 
 // drain records what has arrived everywhere. The lock is held.

@@ -596,7 +596,7 @@ func (x *explorer) send(w *world, id raft.ID, a *actor, m raft.Message) {
 			w.fail(QuorumDurable, id, "it votes for %d in term %d, its disk has a vote for %d", vote, m.Term, a.disk.vote)
 		}
 	}
-	m.Entries.Bytes = slices.Clone(m.Entries.Bytes)
+	m = m.Clone()
 	frame := transports.AppendMessage(make([]byte, 0, 128+len(m.Entries.Bytes)), &m)
 	frame = append(append(frame, m.Entries.Bytes...), byte(m.From), byte(m.To))
 	p := &packet{Message: m, hash: xxhash.Sum64(frame)}

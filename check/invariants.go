@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -339,7 +338,7 @@ func (v *Invariants) appended(w *watched, s *raft.Status, log *raft.Log, from ui
 		before = w.log[from-2]
 	}
 	for i := from; i <= s.Last && v.err == nil; {
-		run := log.Slice(i, s.Last, math.MaxInt)
+		run := log.Slice(i, s.Last)
 		for e := range run.All() {
 			if e.Term < before {
 				v.fail(LogMatching, w, "entry %d of term %d follows one of term %d", e.Index, e.Term, before)
@@ -647,7 +646,7 @@ func (v *Invariants) audit(w *watched) {
 		before, _ = log.Term(f - 1)
 	}
 	for i := log.First(); i <= log.Last() && v.err == nil; {
-		run := log.Slice(i, log.Last(), math.MaxInt)
+		run := log.Slice(i, log.Last())
 		for e := range run.All() {
 			if t := w.log[e.Index-1]; t != e.Term {
 				v.fail(LogMatching, w, "entry %d has term %d, and had %d when it was appended", e.Index, e.Term, t)

@@ -282,10 +282,11 @@ func (v *Invariants) sendsEntries(w *watched, m *raft.Message) {
 			return
 		}
 	}
-	if limit := int(v.maxAppendBytes()); m.Entries.Count > 1 && len(m.Entries.Bytes) > limit {
-		v.fail(Bounded, w, "it sends %d entries of %d bytes, want at most %d bytes", m.Entries.Count, len(m.Entries.Bytes), limit)
-	} else if m.Entries.Count > 0 && m.Entries.Count < w.node.Log().Slice(m.Entries.First, last, limit).Count {
-		v.fail(Cost, w, "it sends %d entries from %d on, more would go along", m.Entries.Count, m.Entries.First)
+	if limit := int(v.maxAppendBytes()); m.Entries.Count > 1 && m.Entries.DataBytes() > limit {
+		v.fail(Bounded, w, "it sends %d entries of %d bytes, want at most %d bytes", m.Entries.Count, m.Entries.DataBytes(), limit)
+	} else if n := m.Entries.Count; n > 0 && m.Entries.Last() < last && (n+1)*raft.EntryOverhead <= limit &&
+		m.Entries.DataBytes()+len(w.node.Log().Entry(m.Entries.Last()+1).Data) <= limit {
+		v.fail(Cost, w, "it sends %d entries from %d on, more would go along", n, m.Entries.First)
 	}
 	if m.Commit > v.Committed() {
 		v.fail(CommitImmutable, w, "it announces commitIndex %d, but only %d entries are committed", m.Commit, len(v.committed))

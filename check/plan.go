@@ -43,7 +43,8 @@ type Fault struct {
 	Who     []raft.ID // whom it concerns; 0 stands for whoever leads then
 	Chance  float64   // of loss, duplication and reordering; of a tear
 	Span    time.Duration
-	PPM     int // of a clock
+	PPM     int             // of a clock
+	Cut     cluster.CutKind // of the links that a fault cuts: see cuts
 }
 
 // FaultKind tells faults apart.
@@ -75,8 +76,16 @@ func FaultKinds() []FaultKind {
 		DuplicateFault, ReorderFault, DelayFault, SlowDiskFault, StallFault, SkewFault, CampaignFault, RetryFault}
 }
 
+// cuts reports whether the fault cuts links.
+func (k FaultKind) cuts() bool {
+	return k == SplitFault || k == PartialFault || k == OneWayFault || k == BridgeFault
+}
+
 func (f Fault) String() string {
 	s := fmt.Sprintf("%8v for %-8v %s", f.At.Round(time.Microsecond), f.For.Round(time.Microsecond), f.Kind)
+	if f.Kind.cuts() {
+		s = fmt.Sprintf("%8v for %-8v %v %s", f.At.Round(time.Microsecond), f.For.Round(time.Microsecond), f.Cut, f.Kind)
+	}
 	if len(f.Who) > 0 {
 		var who []string
 		for _, id := range f.Who {
@@ -368,8 +377,12 @@ func (d drawer) faults(p *Plan) {
 		p.Faults = append(p.Faults, f)
 	}
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	cuts := drawer{rand.New(rand.NewPCG(p.Seed, 0x63757473))} // of their own, so that they leave the other draws alone
 	for i := range p.Faults {
 		p.Faults[i].Number = i + 1
+		if p.Faults[i].Kind.cuts() {
+			p.Faults[i].Cut = pick(cuts, cluster.SilentCut, cluster.ResetCut)
+		}
 	}
 	p.scheduled = len(p.Faults)
 }

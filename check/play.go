@@ -40,6 +40,7 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	}()
 	group := p.Group
 	group.Observer = r
+	group.MaxAppendBytes = sim.LimitAppends(p.Transport, group.MaxAppendBytes)
 	r.v = Watch(&group)
 	r.v.exact = p.CPU == 0 && p.Breakage != PauseFault && !slices.ContainsFunc(p.Faults, func(f Fault) bool {
 		return f.Kind == PauseFault || f.Kind == SkewFault
@@ -70,7 +71,7 @@ type run struct {
 	active   []*Fault
 	down     map[raft.ID]bool // by a fault
 	paused   map[raft.ID]bool
-	cut      map[[2]raft.ID]bool
+	cut      map[[2]raft.ID]linkCut
 	clients  []*client
 	stopped  bool // clients make no new operations
 	open     int  // attempts that have not been answered
@@ -129,7 +130,7 @@ func (r *run) sleepUntil(ctx context.Context, t raft.Time) error {
 }
 
 func (r *run) play(ctx context.Context) error {
-	r.down, r.paused, r.cut = map[raft.ID]bool{}, map[raft.ID]bool{}, map[[2]raft.ID]bool{}
+	r.down, r.paused, r.cut = map[raft.ID]bool{}, map[raft.ID]bool{}, map[[2]raft.ID]linkCut{}
 	r.machine.sessions = map[uint64]State{}
 	for i := range r.plan.Faults {
 		f := r.plan.Faults[i]
@@ -289,8 +290,8 @@ func (r *run) arrange() {
 			}
 			if at := [2]raft.ID{from, to}; cut != r.cut[at] {
 				r.cut[at] = cut
-				if cut {
-					r.c.Cut(from, to)
+				if cut.on {
+					r.c.Cut(from, to, cut.kind)
 				} else {
 					r.c.Heal(from, to)
 				}
@@ -313,18 +314,25 @@ func (r *run) arrange() {
 	}
 }
 
-// link returns what the link in one direction is now, and whether it is cut.
-func (r *run) link(from, to raft.ID) (l sim.Link, cut bool) {
+// linkCut says whether a link is cut, and how.
+type linkCut struct {
+	on   bool
+	kind cluster.CutKind
+}
+
+// link returns what the link in one direction is now, and whether it is cut: with a reset if any fault cuts it so.
+func (r *run) link(from, to raft.ID) (l sim.Link, c linkCut) {
 	l = r.plan.Link
 	for _, f := range r.active {
+		cut := false
 		in := func(id raft.ID) bool { return slices.Contains(f.Who, id) }
 		switch f.Kind {
 		case SplitFault:
-			cut = cut || in(from) != in(to)
+			cut = in(from) != in(to)
 		case PartialFault:
-			cut = cut || in(from) && in(to)
+			cut = in(from) && in(to)
 		case OneWayFault:
-			cut = cut || f.Chance < 1 && from == f.Who[0] || f.Chance >= 1 && to == f.Who[0]
+			cut = f.Chance < 1 && from == f.Who[0] || f.Chance >= 1 && to == f.Who[0]
 		case BridgeFault:
 			side := func(id raft.ID) int {
 				at := slices.Index(f.Who, id)
@@ -333,7 +341,7 @@ func (r *run) link(from, to raft.ID) (l sim.Link, cut bool) {
 				}
 				return 1 + at%2
 			}
-			cut = cut || side(from)*side(to) == 2
+			cut = side(from)*side(to) == 2
 		case LossFault:
 			l.Loss = max(l.Loss, f.Chance)
 		case DuplicateFault:
@@ -345,8 +353,11 @@ func (r *run) link(from, to raft.ID) (l sim.Link, cut bool) {
 				l.Delay += f.Span
 			}
 		}
+		if cut {
+			c.on, c.kind = true, max(c.kind, f.Cut)
+		}
 	}
-	return l, cut
+	return l, c
 }
 
 func (r *run) disk(id raft.ID) sim.Disk {
@@ -527,7 +538,7 @@ func (r *run) searching() (search, transfer time.Duration) {
 		each += g.Heartbeat
 	}
 	if g.MaxAppendBytes == 0 {
-		lag /= 100 // of at most 400 bytes
+		lag /= 64 // of at most 400 bytes, over any transport
 	}
 	return 2 * time.Duration(rounds) * each, time.Duration(lag) * each
 }

@@ -190,7 +190,7 @@ func rejoin(ctx context.Context, g *stage) error {
 		return err
 	}
 	term := g.c.Status(1).Term
-	cluster.Isolate(g.c, 5)
+	cluster.Isolate(g.c, 5, cluster.SilentCut)
 	if err := g.sleep(20 * g.cfg.ElectionTimeout); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func deafLeader(ctx context.Context, g *stage) error {
 		return err
 	}
 	for id := raft.ID(2); id <= 5; id++ {
-		g.c.Cut(id, 1)
+		g.c.Cut(id, 1, cluster.SilentCut)
 	}
 	_, err := g.commit(10 * g.cfg.ElectionTimeout)
 	return err

@@ -56,7 +56,7 @@ func (t *Tally) NeverFired() (kinds []FaultKind) {
 func (t *Tally) idle(k FaultKind) bool {
 	switch e := &t.Effects; k {
 	case SplitFault, PartialFault, OneWayFault, BridgeFault:
-		return e.Cut == 0
+		return e.Cut == 0 || e.Reset == 0
 	case LossFault:
 		return e.Lost == 0
 	case DuplicateFault:

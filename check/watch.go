@@ -112,7 +112,7 @@ func (m *member) Abandon() {
 	m.Replica.Abandon()
 }
 
-func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
+func (m *member) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	if m.w.turn.sent++; m.w.turn.sent > mostSent {
 		m.v.fail(Bounded, m.w, "it sends more than %d messages for what it was brought at one moment", mostSent)
 		panic(m.v.err) // it would never end
@@ -120,7 +120,10 @@ func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
 	if m.v.err == nil {
 		frame := head
 		if len(body) > 0 {
-			m.frame = append(append(m.frame[:0], head...), body...)
+			m.frame = append(m.frame[:0], head...)
+			for _, piece := range body {
+				m.frame = append(m.frame, piece...)
+			}
 			frame = m.frame
 		}
 		if err := transports.DecodeMessage(frame, &m.sent); err != nil {
@@ -130,7 +133,7 @@ func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
 			m.v.sends(m.w, &m.sent)
 		}
 	}
-	m.Host.Send(to, class, head, body)
+	m.Host.Send(to, class, head, body...)
 }
 
 func (m *member) Save(s raft.Save) bool {

@@ -16,15 +16,21 @@ import (
 
 // Cluster is a group of replicas under a scenario's control. Its replicas have the IDs 1 to n.
 //
-// Functions that a scenario hands over (a proposal's Done, the steps of At) run on the cluster's own time: on a
-// replica's or a timer's goroutine in live, within the event loop in sim. They must not block and must not call Wait.
+// Functions that a scenario hands over run on the cluster's own time and must not block: they call neither Wait nor
+// Close. The steps of At run beside the replicas, and may do everything else. A proposal's Done and Accepted, and an
+// Observer, are called by a replica in the middle of its work, with its lock held in live: a client is part of what its
+// leader does. They do not call Restart, and what they ask for by Crash, Pause and Resume happens once that replica has
+// finished what it is doing, in the order in which they asked. Propose and Campaign may be called from anywhere; a client
+// that was refused does not propose again from Done, but later, or it keeps the replica busy with refusing.
 type Cluster interface {
 	// Now returns the time on the cluster's clock.
 	Now() raft.Time
 	// Size returns the number of replicas.
 	Size() int
 
-	// Propose offers a proposal to a replica. It returns at once; what became of it is told through Done.
+	// Propose offers a proposal to a replica. It returns at once; what became of it is told through Done, or that nobody
+	// knows: of a leader that was deposed at the latest an election timeout later, of one that crashes when it does. A
+	// replica that is paused, or leads without being heard, tells nothing.
 	Propose(to raft.ID, p *Proposal)
 	// Campaign makes a replica start an election.
 	Campaign(id raft.ID)
@@ -39,8 +45,9 @@ type Cluster interface {
 	// connections stay. Resume lets it go on.
 	Pause(id raft.ID)
 	Resume(id raft.ID)
-	// Cut drops everything that from sends to to, until Heal. The other direction is a link of its own.
-	Cut(from, to raft.ID)
+	// Cut drops everything that from sends to to, until Heal. The other direction is a link of its own. While either is
+	// cut no connection between the two is made. A second cut changes nothing, unless it is the first that resets.
+	Cut(from, to raft.ID, kind CutKind)
 	Heal(from, to raft.ID)
 
 	// SetConditions changes what all links do to messages, besides what the network below them does.
@@ -58,6 +65,22 @@ type Cluster interface {
 	// Close ends everything. Proposals that are still waiting become Unknown.
 	Close() error
 }
+
+// CutKind says what becomes of the connection when a link is cut.
+type CutKind uint8
+
+const (
+	// SilentCut leaves the connection as it is: frames vanish, and nobody is told, neither of the cut nor of the healing.
+	SilentCut CutKind = iota
+	// ResetCut breaks the connection too, as a process that ends or a middlebox does. After the healing the two dial
+	// again, as after any break, and the new connection tells both. Without connections (datagram) it is silent.
+	ResetCut
+)
+
+// CutKinds are the names of all kinds of cut, by value.
+var CutKinds = []string{SilentCut: "silent", ResetCut: "reset"}
+
+func (k CutKind) String() string { return CutKinds[k] }
 
 // ErrTimeout is returned by Wait.
 var ErrTimeout = errors.New("timed out")
@@ -147,8 +170,8 @@ const (
 	Pending   Outcome = iota
 	Committed         // it is committed and applied by the replica that it was offered to
 	Refused           // the replica did not append it: see Err. It may be offered again
-	Failed            // another entry was committed in its place
-	Unknown           // the replica crashed or the cluster was closed before its fate was known
+	Failed            // it is in no log that may be committed: see Clients
+	Unknown           // the replica crashed, was deposed, or the cluster was closed before its fate was known
 )
 
 func (o Outcome) String() string {

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/raftbench/raftbench/raft"
@@ -40,11 +42,11 @@ func WaitLeader(ctx context.Context, c Cluster, timeout time.Duration) (raft.ID,
 }
 
 // Isolate cuts all links of a replica, both ways.
-func Isolate(c Cluster, id raft.ID) {
+func Isolate(c Cluster, id raft.ID, kind CutKind) {
 	for other := raft.ID(1); other <= raft.ID(c.Size()); other++ {
 		if other != id {
-			c.Cut(other, id)
-			c.Cut(id, other)
+			c.Cut(other, id, kind)
+			c.Cut(id, other, kind)
 		}
 	}
 }
@@ -72,4 +74,23 @@ func Sleep(ctx context.Context, c Cluster, d time.Duration) error {
 		return nil
 	}
 	return err
+}
+
+// CalledBy reports whether the calling goroutine is within a function whose full name, as in a stack trace, ends so. A
+// driver asks it whether Crash or Pause is called by a client that is being answered: it must not wait then for the
+// replica to finish. It takes some microseconds.
+func CalledBy(function string) bool {
+	var pcs [32]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		if n == 0 {
+			return false
+		}
+		for frames, more := runtime.CallersFrames(pcs[:n]), true; more; {
+			var frame runtime.Frame
+			if frame, more = frames.Next(); strings.HasSuffix(frame.Function, function) {
+				return true
+			}
+		}
+	}
 }

@@ -36,8 +36,8 @@ type Member interface {
 type Host interface {
 	// Now reads the clock.
 	Now() raft.Time
-	// Send sends the frame that head and body make together, having copied both.
-	Send(to raft.ID, class transports.Class, head, body []byte)
+	// Send sends the frame that head and the pieces of body make together, having copied all of them.
+	Send(to raft.ID, class transports.Class, head []byte, body ...[]byte)
 	// Save makes s durable, or starts to, having copied what it needs. It returns true if s is durable already;
 	// otherwise the host calls Saved later.
 	Save(s raft.Save) bool

@@ -26,10 +26,10 @@ type Replica struct {
 	digest  xxhash.Digest // of what was applied
 	message raft.Message  // the one being handled
 	head    []byte        // scratch
+	body    [][]byte      // scratch
 
 	pruning Pruning
-	waiting waitingList // proposals of the last leadership, in order of index
-	orphans []*Proposal // of earlier ones, whose fate is open
+	clients Clients
 	marks   watermarks
 }
 
@@ -49,6 +49,7 @@ func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) 
 		return nil, err
 	}
 	r := &Replica{id: id, cfg: cfg, host: host, disk: disk, node: node, digest: disk.digest}
+	r.clients.Stamp = r.marks.fill
 	if !cfg.SendApart {
 		r.bringer, _ = host.(Bringer)
 	}
@@ -68,11 +69,14 @@ func (r *Replica) Receive(now raft.Time, from raft.ID, frame []byte) error {
 	return nil
 }
 
-// Tick fires the core's timers.
-func (r *Replica) Tick(now raft.Time) { r.node.Tick(now) }
+// Tick fires the core's timers, and answers who has waited for too long.
+func (r *Replica) Tick(now raft.Time) {
+	r.node.Tick(now)
+	r.clients.Tick(now)
+}
 
 // Deadline returns when Tick has something to do.
-func (r *Replica) Deadline() raft.Time { return r.node.Deadline() }
+func (r *Replica) Deadline() raft.Time { return min(r.node.Deadline(), r.clients.Deadline()) }
 
 // Campaign starts an election.
 func (r *Replica) Campaign(now raft.Time) { r.node.Campaign(now) }
@@ -84,7 +88,11 @@ func (r *Replica) Reachable(now raft.Time, peer raft.ID) { r.node.Reachable(now,
 func (r *Replica) Saved(now raft.Time, seq uint64) { r.node.Saved(now, seq) }
 
 // Counters returns what the replica has done since it was made.
-func (r *Replica) Counters() Counters { return r.counters }
+func (r *Replica) Counters() Counters {
+	c := r.counters
+	c.Elections, c.Rejections = r.node.Counts()
+	return c
+}
 
 // Status returns what a scenario may know of the replica.
 func (r *Replica) Status() Status {
@@ -99,15 +107,9 @@ func (r *Replica) Propose(now raft.Time, p *Proposal) {
 		p.refuse(err)
 		return
 	}
-	if front := r.waiting.front(); front != nil && front.Term != term {
-		// What an earlier leadership left behind is no longer in order of index with what comes now.
-		r.orphans = r.waiting.drainTo(r.orphans)
-	}
+	r.clients.Lead(now, true, term, r.cfg.ElectionTimeout)
 	p.Index, p.Term = index, term
-	if p.Accepted != nil {
-		p.Accepted(p)
-	}
-	r.waiting.push(p)
+	r.clients.Await(p)
 }
 
 func (p *Proposal) refuse(err error) {
@@ -125,6 +127,8 @@ func (p *Proposal) Refuse(id raft.ID, err error) {
 func (r *Replica) Settle(now raft.Time) {
 	for {
 		out := r.node.Take()
+		leads, term := r.node.Leads()
+		r.clients.Lead(now, leads, term, r.cfg.ElectionTimeout)
 		if out.Empty() {
 			r.sendHeld()
 			return
@@ -176,11 +180,12 @@ func (r *Replica) send(m *raft.Message) {
 	r.counters.Messages++
 	if m.Type == raft.AppendEntries {
 		r.counters.AppendEntries++
-		r.counters.EntriesSent += uint64(m.Entries.Count)
+		r.counters.EntriesSent += uint64(m.EntryCount())
 	}
 	r.counters.Bytes += uint64(transports.EncodedSize(m))
 	r.head = transports.AppendMessage(r.head[:0], m)
-	r.host.Send(m.To, transports.ClassOf(m), r.head, m.Entries.Bytes)
+	r.body = transports.AppendBody(r.body[:0], m)
+	r.host.Send(m.To, transports.ClassOf(m), r.head, r.body...)
 }
 
 func (r *Replica) observe(now raft.Time, events []raft.Event) {
@@ -188,15 +193,9 @@ func (r *Replica) observe(now raft.Time, events []raft.Event) {
 		return
 	}
 	for i := range events {
-		switch e := &events[i]; e.Kind {
-		case raft.EventRole:
-			if e.Role == raft.Candidate {
-				r.counters.Elections++
-			}
+		if e := &events[i]; e.Kind == raft.EventRole {
 			r.leading = e.Role == raft.Leader
 			r.marks.reset(e.Term)
-		case raft.EventRejected:
-			r.counters.Rejections++
 		}
 	}
 	if r.leading {
@@ -214,10 +213,9 @@ func (r *Replica) apply(runs []raft.Entries) {
 		if r.cfg.Observer != nil {
 			r.cfg.Observer.Applied(now, r.id, e)
 		}
-		r.answer(now, e)
+		r.clients.Answer(now, e)
 	}
 	applied := runs[len(runs)-1].Last()
-	r.answerOrphans(now, applied)
 	if r.cfg.Retain > 0 && due {
 		r.compact(applied)
 	}
@@ -232,96 +230,5 @@ func (r *Replica) compact(applied uint64) {
 	}
 }
 
-// answer tells the clients whose entries these are.
-func (r *Replica) answer(now raft.Time, e raft.Entries) {
-	p := r.waiting.front()
-	if p == nil || p.Index > e.Last() {
-		return
-	}
-	for entry := range e.All() {
-		if entry.Index != p.Index {
-			continue
-		}
-		r.waiting.pop()
-		r.marks.fill(p.Index, p.Term, &p.Stages)
-		p.finish(now, entry.Term)
-		if p = r.waiting.front(); p == nil {
-			return
-		}
-	}
-}
-
-func (p *Proposal) finish(now raft.Time, committedTerm uint64) {
-	p.Stages.Applied = now
-	p.Outcome = Committed
-	if committedTerm != p.Term {
-		p.Outcome = Failed // its place in the log is taken for ever
-	}
-	p.Done(p)
-}
-
-func (r *Replica) answerOrphans(now raft.Time, applied uint64) {
-	if len(r.orphans) == 0 {
-		return
-	}
-	kept := r.orphans[:0]
-	var done []*Proposal
-	for _, p := range r.orphans {
-		if p.Index <= applied {
-			done = append(done, p)
-		} else {
-			kept = append(kept, p)
-		}
-	}
-	r.orphans = kept
-	for _, p := range done {
-		term, _ := r.node.Log().Term(p.Index)
-		p.finish(now, term)
-	}
-}
-
 // Abandon tells all clients that wait that nobody knows: the replica crashed, or is closed.
-func (r *Replica) Abandon() {
-	open := r.waiting.drainTo(r.orphans)
-	r.orphans = nil
-	for _, p := range open {
-		p.Outcome = Unknown
-		p.Done(p)
-	}
-}
-
-// waitingList is a queue of proposals in order of index.
-type waitingList struct {
-	queue []*Proposal
-	head  int
-}
-
-func (w *waitingList) push(p *Proposal) {
-	if w.head > 0 && w.head == len(w.queue) {
-		w.queue, w.head = w.queue[:0], 0
-	} else if w.head > 1024 && w.head > len(w.queue)/2 {
-		n := copy(w.queue, w.queue[w.head:])
-		clear(w.queue[n:])
-		w.queue, w.head = w.queue[:n], 0
-	}
-	w.queue = append(w.queue, p)
-}
-
-func (w *waitingList) front() *Proposal {
-	if w.head == len(w.queue) {
-		return nil
-	}
-	return w.queue[w.head]
-}
-
-func (w *waitingList) pop() {
-	w.queue[w.head] = nil
-	w.head++
-}
-
-func (w *waitingList) drainTo(list []*Proposal) []*Proposal {
-	list = append(list, w.queue[w.head:]...)
-	clear(w.queue)
-	w.queue, w.head = w.queue[:0], 0
-	return list
-}
+func (r *Replica) Abandon() { r.clients.Abandon() }

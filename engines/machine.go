@@ -20,9 +20,7 @@ type Machine struct {
 	pruning cluster.Pruning
 	prune   bool // it is time to look at what may be forgotten
 
-	waiting []*cluster.Proposal // of one term, in order of index, from head on
-	head    int
-	orphans []*cluster.Proposal // of earlier terms, whose fate is open
+	cluster.Clients
 }
 
 // NewMachine returns the machine as of the disk's last checkpoint.
@@ -36,27 +34,6 @@ func (m *Machine) Applied() uint64 { return m.applied }
 // Digest returns the digest of all entries applied so far.
 func (m *Machine) Digest() uint64 { return m.digest.Sum64() }
 
-// Await notes that a client waits for the entry p.Index of p.Term, which has just been appended: Index only grows
-// within a term, and terms only grow.
-func (m *Machine) Await(p *cluster.Proposal) {
-	if m.head < len(m.waiting) && m.waiting[m.head].Term != p.Term {
-		m.orphans = append(m.orphans, m.waiting[m.head:]...)
-		m.waiting, m.head = m.waiting[:0], 0
-	}
-	switch {
-	case m.head > 0 && m.head == len(m.waiting):
-		m.waiting, m.head = m.waiting[:0], 0
-	case m.head > 1024 && m.head > len(m.waiting)/2:
-		n := copy(m.waiting, m.waiting[m.head:])
-		clear(m.waiting[n:])
-		m.waiting, m.head = m.waiting[:n], 0
-	}
-	m.waiting = append(m.waiting, p)
-	if p.Accepted != nil {
-		p.Accepted(p)
-	}
-}
-
 // Apply applies the entries that follow those applied so far, and answers who waits for them.
 func (m *Machine) Apply(e raft.Entries) {
 	now := m.host.Now() // what applying answers, it answers now, however long the input before it took
@@ -66,45 +43,7 @@ func (m *Machine) Apply(e raft.Entries) {
 	if m.cfg.Observer != nil {
 		m.cfg.Observer.Applied(now, m.id, e)
 	}
-	if m.head == len(m.waiting) && len(m.orphans) == 0 {
-		return
-	}
-	for entry := range e.All() {
-		for m.head < len(m.waiting) && m.waiting[m.head].Index == entry.Index {
-			p := m.waiting[m.head]
-			m.waiting[m.head] = nil
-			m.head++
-			finish(p, now, entry.Term)
-		}
-		if len(m.orphans) > 0 {
-			m.answerOrphans(now, entry)
-		}
-	}
-}
-
-func (m *Machine) answerOrphans(now raft.Time, entry raft.Entry) {
-	var done []*cluster.Proposal
-	kept := m.orphans[:0]
-	for _, p := range m.orphans {
-		if p.Index == entry.Index {
-			done = append(done, p)
-		} else {
-			kept = append(kept, p)
-		}
-	}
-	m.orphans = kept
-	for _, p := range done {
-		finish(p, now, entry.Term)
-	}
-}
-
-func finish(p *cluster.Proposal, now raft.Time, term uint64) {
-	p.Stages.Applied = now
-	p.Outcome = cluster.Committed
-	if term != p.Term {
-		p.Outcome = cluster.Failed // its place in the log is taken for ever
-	}
-	p.Done(p)
+	m.Answer(now, e)
 }
 
 // Compact returns up to where the log may be forgotten now, having noted the machine's state on the disk; 0 if it is not
@@ -126,16 +65,6 @@ func (m *Machine) Forgettable() uint64 {
 		return min(upTo-m.cfg.Retain, m.applied)
 	}
 	return 0
-}
-
-// Abandon tells all clients that wait that nobody knows.
-func (m *Machine) Abandon() {
-	open := append(m.orphans, m.waiting[m.head:]...)
-	m.orphans, m.waiting, m.head = nil, nil, 0
-	for _, p := range open {
-		p.Outcome = cluster.Unknown
-		p.Done(p)
-	}
 }
 
 // FramePrefix is how many bytes a frame takes on a stream beside what is in it.

@@ -109,8 +109,8 @@ func TestShiVizClocksCount(t *testing.T) {
 	if err := explain.ShiViz(&b, record(t, cfg, "fast-signal")); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), `leader-1 {"leader-1":1}`) || !strings.Contains(b.String(), `follower-3 {"leader-1":1, "follower-3":1}`) {
-		t.Errorf("the first probe's sending and arrival are not there:\n%s", b.String())
+	if !strings.Contains(b.String(), "leader-1 {\"leader-1\":2}\n") || !strings.Contains(b.String(), "follower-3 {\"leader-1\":2, \"follower-3\":1}\n") {
+		t.Errorf("the first heartbeat's sending and arrival are not there:\n%s", b.String())
 	}
 }
 

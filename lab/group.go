@@ -157,8 +157,8 @@ func (g *group) cut(ids ...raft.ID) {
 		g.connected[id-1] = false
 		for _, other := range g.all() {
 			if other != id {
-				g.c.Cut(id, other)
-				g.c.Cut(other, id)
+				g.c.Cut(id, other, cluster.SilentCut)
+				g.c.Cut(other, id, cluster.SilentCut)
 			}
 		}
 	}

@@ -77,13 +77,13 @@ type repeatingHost struct {
 	times int
 }
 
-func (h repeatingHost) Send(to raft.ID, class transports.Class, head, body []byte) {
-	h.Host.Send(to, class, head, body)
+func (h repeatingHost) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
+	h.Host.Send(to, class, head, body...)
 	for range h.times - 1 {
 		if !transports.IsReply(head) {
-			h.meter.Request(len(head) + len(body))
+			h.meter.Request(transports.FrameSize(head, body))
 		}
-		h.Host.Send(to, class, head, body)
+		h.Host.Send(to, class, head, body...)
 	}
 }
 

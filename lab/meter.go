@@ -48,11 +48,11 @@ type meteredHost struct {
 	meter *Meter
 }
 
-func (h meteredHost) Send(to raft.ID, class transports.Class, head, body []byte) {
+func (h meteredHost) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	if !transports.IsReply(head) {
-		h.meter.Request(len(head) + len(body))
+		h.meter.Request(transports.FrameSize(head, body))
 	}
-	h.Host.Send(to, class, head, body)
+	h.Host.Send(to, class, head, body...)
 }
 
 // Pending says what the host says: cluster.Bringer. A host that is none brings nothing more.

@@ -46,7 +46,10 @@ func (w *wired) settle() {
 				for _, m := range out.Messages {
 					at := len(w.memory)
 					w.memory = append(w.memory, m.Entries.Bytes...)
-					m.Entries.Bytes = w.memory[at:len(w.memory):len(w.memory)]
+					for _, e := range m.More {
+						w.memory = append(w.memory, e.Bytes...)
+					}
+					m.Entries.Bytes, m.Entries.Count, m.More = w.memory[at:len(w.memory):len(w.memory)], m.EntryCount(), nil
 					w.queue = append(w.queue, m)
 				}
 				for _, e := range out.Apply {

@@ -24,8 +24,8 @@ type Config struct {
 
 	Events bool // fill Output.Events
 
-	MaxAppendBytes      int // of entries in one AppendEntries (one entry is always sent); default 256 KiB, at most 1 GiB
-	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the bytes of as many full ones; default 128
+	MaxAppendBytes      int // of the data of the entries in one AppendEntries, see Log.AppendRuns (one entry is always sent); default 256 KiB, at most 256 MiB
+	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the data of as many full ones; default 128
 	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of a leader's entries of its term that are not committed: more are refused with ErrBusy; default 256 MiB
 	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; and saves that are told apart while they are under way; at least one a voter, default 4096
@@ -35,7 +35,7 @@ type Config struct {
 const (
 	MaxVoters                  = 127
 	MaxElectionTimeout         = 365 * 24 * time.Hour // deadlines must not overflow
-	MaxMaxAppendBytes          = 1 << 30
+	MaxMaxAppendBytes          = 1 << 28 // twice as much, with the encoding, still fits into a frame of transports
 	MaxMaxInFlight             = 1 << 30 // as many full ones must have a number of bytes
 	MaxMaxEntryBytes           = 1 << 30 // an entry's length has 32 bits
 	DefaultMaxAppendBytes      = 256 << 10

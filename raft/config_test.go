@@ -34,7 +34,7 @@ func TestConfig(t *testing.T) {
 		{"MaxInFlight is -1", func(c *raft.Config, _ *raft.Saved) { c.MaxInFlight = -1 }},
 		{"MaxHeld is 2, want at least 3", func(c *raft.Config, _ *raft.Saved) { c.MaxHeld = 2 }},
 		{"MaxEntryBytes is 2147483648, at most 1073741824", func(c *raft.Config, _ *raft.Saved) { c.MaxEntryBytes = 2 << 30 }},
-		{"MaxAppendBytes is 2147483648, at most 1073741824", func(c *raft.Config, _ *raft.Saved) { c.MaxAppendBytes = 2 << 30 }},
+		{"MaxAppendBytes is 2147483648, at most 268435456", func(c *raft.Config, _ *raft.Saved) { c.MaxAppendBytes = 2 << 30 }},
 		{"MaxInFlight is 2147483648, at most 1073741824", func(c *raft.Config, _ *raft.Saved) { c.MaxInFlight = 2 << 30 }},
 		{"entries up to 3 are saved as applied, but the saved log ends at 0", func(_ *raft.Config, s *raft.Saved) { s.Applied = 3 }},
 		{"saved term is 1, but the saved log ends in term 2", func(_ *raft.Config, s *raft.Saved) {

@@ -22,7 +22,8 @@
 //
 //   - Step for each message that arrives (decoded and validated), Propose for each proposal of a client, Reachable when a
 //     connection to a peer was made, and Tick when the time that Deadline returned has come. It need not call Tick
-//     earlier, and there is nothing to poll.
+//     earlier, and there is nothing to poll. A driver without connections never needs to call Reachable: a Node finds out
+//     with its heartbeats and election timeouts.
 //   - After each of these, or after several, Take until the Output is empty. What was put in between two calls of Take is
 //     decided together: several proposals travel in one AppendEntries.
 //   - Output.Save goes to the disk: term, vote and log in one step, such that a crash leaves all of it or nothing. When it

@@ -47,6 +47,7 @@ func (n *Node) startCampaign(pre bool) {
 		n.role, n.voteSaved = PreCandidate, 0
 	} else {
 		n.role = Candidate
+		n.elections++
 		n.setHardState(n.term+1, n.cfg.ID)
 		n.voteSaved = n.saveSeq + 1
 	}

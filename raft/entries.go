@@ -33,6 +33,9 @@ const EntryOverhead = 12
 // Last returns the index of the last entry; First-1 in an empty run.
 func (e Entries) Last() uint64 { return e.First + uint64(e.Count) - 1 }
 
+// DataBytes returns the bytes of the entries' data, without what encoding adds.
+func (e Entries) DataBytes() int { return len(e.Bytes) - e.Count*EntryOverhead }
+
 // All iterates over the entries of the run; Data refers to the run's memory.
 func (e Entries) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {

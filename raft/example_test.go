@@ -84,9 +84,7 @@ func Example() {
 			node: node,
 			disk: raft.NewLog(1, 0),
 			send: func(m *raft.Message) {
-				kept := *m
-				kept.Entries.Bytes = append([]byte(nil), m.Entries.Bytes...)
-				network = append(network, kept)
+				network = append(network, m.Clone()) // what a node hands out, it uses again
 			},
 			apply: func(e raft.Entry) {
 				fmt.Printf("replica %d applies entry %d of term %d: %s\n", id, e.Index, e.Term, e.Data)

@@ -29,9 +29,14 @@ func (n *Node) stepAppendEntries(m *Message) {
 	if !n.appendMissing(m.Entries) {
 		return
 	}
+	for _, e := range m.More {
+		if !n.appendMissing(e) {
+			return
+		}
+	}
 
 	// 5. commitIndex moves, never past the last entry that this message proves equal to the leader's.
-	match := m.PrevLogIndex + uint64(m.Entries.Count)
+	match := m.PrevLogIndex + uint64(m.EntryCount())
 	n.proven = max(n.proven, min(m.Commit, match))
 	n.commitProven()
 	n.reply(m, Message{Success: true, Match: match})

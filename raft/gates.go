@@ -11,6 +11,7 @@ func (n *Node) Take() Output {
 	}
 	n.idle = true
 	n.gateAt = forever
+	n.sendRuns = n.sendRuns[:0]
 	sent, beat := false, n.beat
 	n.beat = false
 	if n.role == Leader {
@@ -115,7 +116,7 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	} else if p.next > n.log.Last() {
 		return false
 	}
-	if n.full(p) || p.stalled && !(beat && len(p.flights) == 0) {
+	if n.full(p) || p.silent() || p.stalled && !(beat && len(p.flights) == 0) {
 		return false
 	}
 	if p.next <= n.log.Last() {
@@ -125,19 +126,20 @@ func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	return n.opens(n.cfg.Strategy.Send, w, rides, beat)
 }
 
-// full reports whether a follower has been sent as much as may be unanswered: MaxInFlight messages, or as many bytes as so
-// many full ones have, since an entry can be larger than MaxAppendBytes.
+// full reports whether a follower has been sent as much as may be unanswered: MaxInFlight messages, or as many bytes of data
+// as so many full ones have, since an entry can be larger than MaxAppendBytes.
 func (n *Node) full(p *progress) bool {
 	return len(p.flights) >= n.cfg.MaxInFlight ||
 		n.inFlightBytes(p) >= uint64(n.cfg.MaxInFlight)*uint64(n.cfg.MaxAppendBytes)
 }
 
-// inFlightBytes returns the bytes of all entries from the first unanswered one to the last that was sent.
+// inFlightBytes returns the bytes of data of all entries from the first unanswered one to the last that was sent.
 func (n *Node) inFlightBytes(p *progress) uint64 {
 	if p.probing || len(p.flights) == 0 {
 		return 0
 	}
-	return n.log.offset(p.next) - n.log.offset(max(p.flights[0].first, n.log.First()))
+	first := max(p.flights[0].first, n.log.First())
+	return n.log.offset(p.next) - n.log.offset(first) - (p.next-first)*EntryOverhead
 }
 
 // settlePeer opens the Send and Announce gates towards one follower.
@@ -204,7 +206,7 @@ func (n *Node) settleApply(rides, beat bool) {
 			return
 		}
 	}
-	n.out.Apply = n.log.appendRuns(n.out.Apply, n.applied+1, upTo)
+	n.out.Apply = n.log.AppendRuns(n.out.Apply, n.applied+1, upTo, maxRun)
 	n.applied = upTo
 	n.commitSince = n.now
 	n.event(Event{Kind: EventApplied, Index: upTo, Term: n.term})

@@ -20,6 +20,7 @@ type group struct {
 	replicas []*replica     // the one with ID i at i-1
 	net      []raft.Message // in flight, in order of sending
 	cut      map[link]bool
+	lost     func(raft.Message) // is told of messages for replicas that are down or cut off
 	rules    *invariants
 	sent     map[raft.MessageType]int // messages handed out by the nodes
 	trace    func(format string, args ...any)
@@ -65,7 +66,7 @@ const (
 func newGroup(t testing.TB, n int, configure ...func(*group)) *group {
 	t.Helper()
 	g := &group{
-		t: t, cut: map[link]bool{}, sent: map[raft.MessageType]int{}, trace: func(string, ...any) {},
+		t: t, cut: map[link]bool{}, sent: map[raft.MessageType]int{}, trace: func(string, ...any) {}, lost: func(raft.Message) {},
 		cfg: raft.Config{Strategy: plain, Heartbeat: heartbeat, ElectionTimeout: electionTimeout, Events: true},
 	}
 	for id := raft.ID(1); id <= raft.ID(n); id++ {
@@ -78,7 +79,7 @@ func newGroup(t testing.TB, n int, configure ...func(*group)) *group {
 	}
 	for _, r := range g.replicas {
 		for l, i := r.disk.log, r.disk.log.First(); i <= l.Last(); i++ {
-			g.rules.logMatching(r, l, l.Slice(i, i, 0))
+			g.rules.logMatching(r, l, l.Slice(i, i))
 		}
 		g.restart(r.id)
 	}
@@ -165,8 +166,7 @@ func (g *group) settle(id raft.ID) {
 			}
 		}
 		for _, m := range out.Messages {
-			m.Entries.Bytes = bytes.Clone(m.Entries.Bytes)
-			g.net = append(g.net, m)
+			g.net = append(g.net, m.Clone())
 			g.sent[m.Type]++
 		}
 		for _, run := range out.Apply {
@@ -247,6 +247,8 @@ func (g *group) step(m raft.Message) {
 	if r := g.replica(m.To); r.node != nil && !g.cut[link{m.From, m.To}] {
 		r.node.Step(g.now, &m)
 		g.settle(m.To)
+	} else {
+		g.lost(m)
 	}
 }
 

@@ -15,7 +15,7 @@ type Progress struct {
 	Probing     bool // the place where the logs agree is still searched for
 	Stalled     bool // what was sent went unanswered for too long
 	InFlight    int  // unanswered AppendEntries that carried entries or were probes
-	// InFlightBytes are those of all entries from the first unanswered one to the last that was sent.
+	// InFlightBytes are those of the data of all entries from the first unanswered one to the last that was sent.
 	InFlightBytes uint64
 }
 
@@ -68,7 +68,7 @@ func (n *Node) Clone(seed uint64) *Node {
 		}
 	}
 	c.pending, c.held = slices.Clone(n.pending), slices.Clone(n.held)
-	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns = Output{}, nil, nil, nil, nil
+	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns, c.sendRuns = Output{}, nil, nil, nil, nil, nil
 	return &c
 }
 
@@ -92,7 +92,7 @@ func (n *Node) AppendState(b []byte) []byte {
 	flag(n.hardChanged)
 	u(n.log.First(), n.log.Last())
 	for i := n.log.First(); i <= n.log.Last(); {
-		e := n.log.Slice(i, n.log.Last(), maxRun)
+		e := n.log.Slice(i, n.log.Last())
 		b = append(b, e.Bytes...)
 		i = e.Last() + 1
 	}
@@ -114,7 +114,7 @@ func (n *Node) AppendState(b []byte) []byte {
 	case Leader:
 		for i := range n.peers {
 			p := &n.peers[i]
-			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)), uint64(len(p.overdue)))
+			u(p.match, p.next, uint64(p.rounds), p.told, p.commit, uint64(len(p.flights)), uint64(len(p.overdue)), uint64(p.unheard))
 			flag(p.probing)
 			flag(p.probeDue)
 			flag(p.stalled)

@@ -24,7 +24,8 @@ type progress struct {
 	flights []flight // unanswered AppendEntries that carried entries or were probes, in order of sending
 	stalled bool     // one of them went unanswered for too long: one at a time, with heartbeats, until an answer comes
 	overdue []flight // what was in flight then, and may be late rather than lost
-	losses  int      // how often that happened since the last answer
+	losses  int      // how often that happened since one of them was last answered
+	unheard int      // how often that happened since an answer of any kind, to heartbeats too
 
 	answeredAt Time // when one of them was last answered
 	rtt        time.Duration
@@ -38,6 +39,14 @@ type progress struct {
 
 	active bool // it has answered since the last look of checkQuorum
 }
+
+// resends is how often in a row an AppendEntries is sent again without an answer of any kind: a single lost message costs
+// no more than that. After it the follower is silent.
+const resends = 1
+
+// silent reports whether the follower may be gone: nothing but heartbeats goes to it then, one small message a heartbeat
+// interval, until it answers one. No gate has a say in that; what it is sent after the answer is theirs again.
+func (p *progress) silent() bool { return p.unheard > resends }
 
 // flight is one unanswered AppendEntries.
 type flight struct {
@@ -97,8 +106,9 @@ func (n *Node) appendOwn(data []byte) {
 	n.event(Event{Kind: EventAppended, Index: last + 1, Count: 1, Term: n.term})
 }
 
-// Reachable tells that messages can travel to a peer again, after a connection was made. A leader forgets what was in
-// flight, and sends at once if its Send gate lets it; a candidate asks again.
+// Reachable tells that a connection to a peer was made: what was in flight on an earlier one is lost. A leader forgets it,
+// and sends at once if its Send gate lets it; a candidate asks again. Both find out by themselves too, a leader with the
+// next heartbeat, a candidate with its next election timeout, so a driver without connections never calls this.
 func (n *Node) Reachable(now Time, id ID) {
 	n.advance(now)
 	p := n.peer(id)
@@ -110,7 +120,7 @@ func (n *Node) Reachable(now Time, id ID) {
 		if untouched && !p.probing {
 			p.since = since // what has not been sent yet does not wait any longer for this
 		}
-		p.told = 0
+		p.told, p.unheard = 0, 0
 	case n.role == Candidate || n.role == PreCandidate:
 		n.requestVote(id)
 	}
@@ -143,6 +153,8 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	}
 	p := n.peer(m.From)
 	p.active = true
+	silent := p.silent()
+	p.unheard = 0
 	f, known := p.answered(m.Seq)
 	if known {
 		n.measureRTT(p, f)
@@ -158,6 +170,9 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	} else {
 		if p.late(m.Seq) >= 0 {
 			p.overdue = p.overdue[:0] // what was sent before that is lost after all
+		}
+		if silent {
+			p.stalled = false // it is back, whatever it says
 		}
 		n.event(Event{Kind: EventStale, Peer: p.id, Prev: m.PrevLogIndex})
 	}
@@ -198,8 +213,9 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 		n.restart(p)
 	case p.stalled && n.resume(p, m.Seq):
 	case p.stalled:
-		// It answers again. Whatever else was in flight is taken for lost.
-		if !p.probing {
+		// It answers again. Whatever else was in flight is taken for lost, a probe only if it was sent before what this
+		// answers: answers to probes count however late they are.
+		if !p.probing || len(p.flights) > 0 && p.flights[0].seq < m.Seq {
 			n.restart(p)
 		}
 		p.stalled = false
@@ -295,8 +311,11 @@ func (n *Node) appendTo(p *progress) {
 	if p.probing {
 		p.probeDue = false
 	} else {
-		m.Entries = n.log.Slice(p.next, n.log.Last(), n.cfg.MaxAppendBytes)
-		f.last = m.Entries.Last()
+		at := len(n.sendRuns)
+		n.sendRuns = n.log.AppendRuns(n.sendRuns, p.next, n.log.Last(), n.cfg.MaxAppendBytes)
+		end := len(n.sendRuns)
+		m.Entries, m.More = n.sendRuns[at], n.sendRuns[at+1:end:end]
+		f.last = n.sendRuns[end-1].Last()
 		p.next = f.last + 1
 		p.sent = max(p.sent, f.last)
 	}
@@ -306,8 +325,8 @@ func (n *Node) appendTo(p *progress) {
 	m.Seq, f.seq = n.seq, n.seq
 	p.flights = append(p.flights, f)
 	n.send(m)
-	n.event(Event{Kind: EventSent, Peer: p.id, Prev: m.PrevLogIndex, Index: f.last, Count: m.Entries.Count,
-		Bytes: len(m.Entries.Bytes), Probe: p.probing})
+	n.event(Event{Kind: EventSent, Peer: p.id, Prev: m.PrevLogIndex, Index: f.last, Count: m.EntryCount(),
+		Bytes: m.EntryBytes(), Probe: p.probing})
 	if m.Entries.Count > 0 && n.cfg.Events {
 		if q := n.quorumOf(n.log.Last(), func(p *progress) uint64 { return p.sent }); q > n.sentQuorum {
 			n.sentQuorum = q
@@ -341,7 +360,7 @@ func (n *Node) tell(p *progress, commit uint64) {
 // expire takes a follower's oldest flight for lost when it has been unanswered, and nothing after it was answered, for
 // half a heartbeat period, or twice the usual round trip if that is longer; twice as long with every loss in a row, since
 // the round trip may be what is underestimated. While answers come, what is unanswered is on its way behind other bytes:
-// sending it again would only make the queue longer.
+// sending it again would only make the queue longer. What goes to a follower after that, see silent.
 func (n *Node) expire(p *progress) {
 	if len(p.flights) == 0 {
 		return
@@ -355,5 +374,6 @@ func (n *Node) expire(p *progress) {
 		n.restart(p)
 		p.stalled, p.overdue = true, overdue
 		p.losses++
+		p.unheard++
 	}
 }

@@ -7,10 +7,11 @@ import (
 )
 
 // segmentBytes is the size of the pieces that a log's memory is made of. Large enough that an AppendEntries rarely
-// ends at the edge of one, small enough that giving one back follows the log closely.
+// crosses the edge of one, small enough that giving one back follows the log closely.
 const segmentBytes = 1 << 19
 
-// maxFree bounds the memory that a log keeps for use again, in segments' sizes.
+// maxFree bounds the memory that a log keeps for use again, in segments' sizes. One segment is kept whatever its size: a
+// log of entries that are larger than that would otherwise get new memory, which has to be cleared, for each of them.
 const maxFree = 16
 
 // Log is a run of encoded entries from First to Last, with the term of the entry before the first. The memory is a
@@ -53,7 +54,7 @@ func (l *Log) clone() *Log { return l.cloneInto(l.unit) }
 func (l *Log) cloneInto(unit int) *Log {
 	c := newLog(l.first, l.runs[0].term, unit)
 	for i := l.first; i <= l.last; {
-		e := l.Slice(i, l.last, maxRun)
+		e := l.Slice(i, l.last)
 		c.AppendEntries(e)
 		i = e.Last() + 1
 	}
@@ -217,19 +218,49 @@ func (l *Log) segmentOf(i uint64) int {
 	return lo
 }
 
-// Slice returns entries from lo on: as many up to hi as maxBytes of encoded form allows, at least one, and no more
-// than lie together in memory. Both indexes must be held. The result is valid until the log is changed.
-func (l *Log) Slice(lo, hi uint64, maxBytes int) Entries {
+// Slice returns the entries from lo on that lie together in memory, at least one and none beyond hi. Both indexes must
+// be held. The result is valid until the log is changed.
+func (l *Log) Slice(lo, hi uint64) Entries { return l.slice(lo, hi, maxRun, maxRun) }
+
+// AppendRuns appends the entries from lo on to runs, in as few pieces as their place in memory allows: as many up to hi
+// as hold maxBytes of data, and at least one. The encoding, EntryOverhead an entry, is not counted unless it alone passes
+// maxBytes: entries without data have a limit too. Both indexes must be held; with lo above hi nothing is appended. What
+// is appended is valid until the log is changed.
+func (l *Log) AppendRuns(runs []Entries, lo, hi uint64, maxBytes int) []Entries {
+	maxCount := maxBytes / EntryOverhead
+	for first := true; lo <= hi; first = false {
+		e := l.slice(lo, hi, maxBytes, maxCount)
+		if e.Count == 0 {
+			if !first {
+				break
+			}
+			e = l.slice(lo, lo, maxRun, 1)
+		}
+		runs = append(runs, e)
+		lo += uint64(e.Count)
+		maxBytes -= e.DataBytes()
+		maxCount -= e.Count
+	}
+	return runs
+}
+
+// maxRun is no limit on a run.
+const maxRun = int(^uint(0) >> 1)
+
+// slice returns the entries from lo up to hi that lie together in memory and have at most so many bytes of data and this
+// count, which may be none.
+func (l *Log) slice(lo, hi uint64, maxBytes, maxCount int) Entries {
 	s := l.segments[l.segmentOf(lo)]
 	from := int(lo - s.first)
 	to := int(min(hi-s.first+1, uint64(len(s.offsets)))) // one past the last
-	start := int(s.offsets[from])
-	if s.end(to)-start > maxBytes {
+	to = from + min(to-from, max(maxCount, 0))
+	start := s.end(from)
+	if s.end(to)-start-(to-from)*EntryOverhead > maxBytes {
 		// The last entry that still ends within maxBytes, found by halving.
-		low, high := from+1, to
+		low, high := from, to
 		for low < high {
 			mid := (low + high + 1) / 2
-			if s.end(mid)-start <= maxBytes {
+			if s.end(mid)-start-(mid-from)*EntryOverhead <= maxBytes {
 				low = mid
 			} else {
 				high = mid - 1
@@ -251,7 +282,7 @@ func (s *segment) end(n int) int {
 
 // Entry returns entry i, which must be held. Its data is valid until the log is changed.
 func (l *Log) Entry(i uint64) Entry {
-	e := l.Slice(i, i, 0)
+	e := l.Slice(i, i)
 	term, data, _ := splitEntry(e.Bytes)
 	return Entry{Index: i, Term: term, Data: data}
 }
@@ -317,7 +348,7 @@ func (l *Log) Compact(i uint64) {
 func (s *segment) last() uint64 { return s.first + uint64(len(s.offsets)) - 1 }
 
 func (l *Log) recycle(s *segment) {
-	if l.freed+cap(s.buf) <= maxFree*l.unit {
+	if l.freed+cap(s.buf) <= maxFree*l.unit || len(l.free) == 0 {
 		s.buf, s.offsets = s.buf[:0], s.offsets[:0]
 		l.free = append(l.free, s)
 		l.freed += cap(s.buf)

@@ -66,6 +66,36 @@ func (l *modelLog) compare(t *testing.T, log *Log) {
 	}
 }
 
+// runs checks that of the entries from lo on as many come as a limit of so many bytes of data allows, in the pieces that
+// they lie in.
+func (l *modelLog) runs(t *testing.T, log *Log, lo uint64, limit int) {
+	t.Helper()
+	next := lo
+	for _, e := range log.AppendRuns(nil, lo, l.last(), limit) {
+		if err := e.Validate(); err != nil || e.First != next || e.Count < 1 || next > lo && log.Slice(next-1, l.last()).Count > 1 {
+			t.Fatalf("runs from %d of at most %d bytes: %d entries from %d, want from %d; %v", lo, limit, e.Count, e.First, next, err)
+		}
+		for entry := range e.All() {
+			if want := l.entries[entry.Index-l.first]; string(entry.Data) != string(want.Data) || entry.Term != want.Term {
+				t.Fatalf("entry %d of a run is %v, want %v", entry.Index, entry, want)
+			}
+			next++
+		}
+	}
+	if next == lo || next-lo > 1 && !l.fits(lo, next-1, limit) || next <= l.last() && l.fits(lo, next, limit) {
+		t.Fatalf("runs from %d of at most %d bytes end at %d, the log at %d", lo, limit, next-1, l.last())
+	}
+}
+
+// fits reports whether the entries from lo up to hi are within a limit of so many bytes.
+func (l *modelLog) fits(lo, hi uint64, limit int) bool {
+	data := 0
+	for i := lo; i <= hi; i++ {
+		data += len(l.entries[i-l.first].Data)
+	}
+	return data <= limit && int(hi-lo+1)*EntryOverhead <= limit
+}
+
 // search checks the searches by term of a log whose terms do not fall.
 func (l *modelLog) search(t *testing.T, log *Log, term uint64) {
 	t.Helper()
@@ -154,15 +184,7 @@ func playLog(t *testing.T, ops []byte) {
 				break
 			}
 			lo := model.first + arg%uint64(len(model.entries))
-			e := log.Slice(lo, model.last(), unit)
-			if err := e.Validate(); err != nil || e.First != lo || e.Count < 1 || len(e.Bytes) > unit && e.Count > 1 || e.Last() > model.last() {
-				t.Fatalf("slice from %d of at most %d bytes: %d entries from %d, %d bytes, %v", lo, unit, e.Count, e.First, len(e.Bytes), err)
-			}
-			for entry := range e.All() {
-				if want := model.entries[entry.Index-model.first]; string(entry.Data) != string(want.Data) {
-					t.Fatalf("entry %d of a slice is %q, want %q", entry.Index, entry.Data, want.Data)
-				}
-			}
+			model.runs(t, log, lo, unit)
 		}
 		model.search(t, log, arg%8)
 		model.search(t, log, term)

@@ -42,7 +42,10 @@ type Message struct {
 
 	// AppendEntries.
 	PrevLogIndex, PrevLogTerm uint64 // a reply repeats PrevLogIndex
-	Entries                   Entries
+	// Entries, and after them those of More, which a leader uses if what it sends lies in several pieces of its log. On
+	// the wire they are one run, and so in a message that was received: then More is nil.
+	Entries Entries
+	More    []Entries
 
 	// AppendEntries: the leader's commitIndex. AppendEntriesReply: the follower's.
 	Commit uint64
@@ -66,6 +69,38 @@ type Message struct {
 	VoteGranted bool
 }
 
+// EntryCount returns the number of entries that the message carries.
+func (m *Message) EntryCount() int {
+	n := m.Entries.Count
+	for _, e := range m.More {
+		n += e.Count
+	}
+	return n
+}
+
+// EntryBytes returns the number of bytes that the message's entries have in their encoded form.
+func (m *Message) EntryBytes() int {
+	n := len(m.Entries.Bytes)
+	for _, e := range m.More {
+		n += len(e.Bytes)
+	}
+	return n
+}
+
+// Clone returns a copy that is independent of the Node that handed m out: its entries are one run, in memory of its own.
+func (m *Message) Clone() Message {
+	c := *m
+	c.More = nil
+	if n := m.EntryBytes(); n > 0 {
+		c.Entries.Count = m.EntryCount()
+		c.Entries.Bytes = append(make([]byte, 0, n), m.Entries.Bytes...)
+		for _, e := range m.More {
+			c.Entries.Bytes = append(c.Entries.Bytes, e.Bytes...)
+		}
+	}
+	return c
+}
+
 // plausible reports whether a correct replica may have sent the message, as far as the message itself tells.
 func (m *Message) plausible() bool {
 	switch m.Type {
@@ -73,17 +108,33 @@ func (m *Message) plausible() bool {
 		if m.Term == 0 || m.Term == lastTerm || m.PrevLogTerm > m.Term {
 			return false
 		}
-		if m.Entries.Count == 0 {
-			return true
-		}
-		first, last := m.Entries.terms()
-		return m.Entries.First == m.PrevLogIndex+1 && first >= m.PrevLogTerm && last <= m.Term
+		return m.plausibleEntries()
 	case RequestVote:
 		return m.Term != 0 && m.Term != lastTerm && m.LastLogTerm <= m.Term
 	case AppendEntriesReply, RequestVoteReply:
 		return m.Term != lastTerm
 	}
 	return false
+}
+
+// plausibleEntries reports whether the entries follow each other, in index and in term, and the entry before them.
+func (m *Message) plausibleEntries() bool {
+	index, term := m.PrevLogIndex, m.PrevLogTerm
+	for r := -1; r < len(m.More); r++ {
+		e := m.Entries
+		if r >= 0 {
+			e = m.More[r]
+		}
+		if e.Count == 0 {
+			continue
+		}
+		first, last := e.terms()
+		if e.First != index+1 || first < term {
+			return false
+		}
+		index, term = e.Last(), last
+	}
+	return term <= m.Term
 }
 
 // lastTerm is never reached: a forged message must not make the term overflow.

@@ -78,13 +78,16 @@ type Node struct {
 	sentQuorum               uint64 // leader: EventSentQuorum was given up to here
 	heardAppend              bool   // follower: AppendEntries arrived since the last Take
 
-	seq     uint64
+	seq                   uint64
+	elections, rejections uint64 // since New
+
 	scratch []uint64
 	out     Output
 	outMsgs []Message // collected between two Takes
 	events  []Event
 
 	saveRuns []Entries // memory of Output.Save.Entries
+	sendRuns []Entries // memory of Message.More
 }
 
 // New starts a replica from what its storage held. Errors wrap ErrConfig.
@@ -151,6 +154,13 @@ func (n *Node) Status() Status {
 	return Status{ID: n.cfg.ID, Role: n.role, Term: n.term, Vote: n.vote, Leader: n.lead, First: n.log.First(),
 		Last: n.log.Last(), Durable: n.durable, Commit: n.commit, Applied: n.applied}
 }
+
+// Leads reports whether the node leads its term, which it returns too.
+func (n *Node) Leads() (leads bool, term uint64) { return n.role == Leader, n.term }
+
+// Counts returns how often the node has begun a campaign, polls not counted, and how often its AppendEntries were
+// rejected. It counts without Config.Events as well.
+func (n *Node) Counts() (elections, rejections uint64) { return n.elections, n.rejections }
 
 // Log returns the node's log, for reading only and until the next call of a method.
 func (n *Node) Log() *Log { return n.log }
@@ -282,6 +292,9 @@ func (n *Node) send(m Message) {
 }
 
 func (n *Node) event(e Event) {
+	if e.Kind == EventRejected {
+		n.rejections++
+	}
 	if n.cfg.Events {
 		n.events = append(n.events, e)
 	}

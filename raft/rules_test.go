@@ -553,8 +553,8 @@ func noHole(t *testing.T) {
 	g.mustPropose(1, "a", "b", strings.Repeat("large", 100), "c", "d", strings.Repeat("more", 10), "e")
 	next := uint64(1)
 	for _, m := range g.find(1, 2) {
-		if m.Entries.First != next || len(m.Entries.Bytes) > 60 && m.Entries.Count > 1 {
-			t.Errorf("a message with %d entries from %d, %d bytes, want from %d", m.Entries.Count, m.Entries.First, len(m.Entries.Bytes), next)
+		if m.Entries.First != next || m.Entries.DataBytes() > 60 && m.Entries.Count > 1 {
+			t.Errorf("a message with %d entries from %d, %d bytes, want from %d", m.Entries.Count, m.Entries.First, m.Entries.DataBytes(), next)
 		}
 		next = m.Entries.Last() + 1
 	}
@@ -912,7 +912,7 @@ func limits(t *testing.T) {
 	g = newGroup(t, 3, using(func(c *raft.Config) { c.MaxAppendBytes, c.MaxInFlight = 50, 4 }))
 	g.elect(1)
 	for range 4 {
-		g.mustPropose(1, strings.Repeat("x", 88)) // 100 bytes
+		g.mustPropose(1, strings.Repeat("x", 100))
 	}
 	if n := len(g.find(1, 2)); n != 2 {
 		t.Errorf("%d messages of 100 bytes in flight, want 2", n)

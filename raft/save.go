@@ -100,7 +100,7 @@ func (n *Node) takeSave() Save {
 		return Save{}
 	}
 	n.saveSeq++
-	n.saveRuns = n.log.appendRuns(n.saveRuns[:0], n.handed+1, n.log.Last())
+	n.saveRuns = n.log.AppendRuns(n.saveRuns[:0], n.handed+1, n.log.Last(), maxRun)
 	s := Save{Seq: n.saveSeq, Term: n.term, Vote: n.vote, TruncateFrom: n.truncateTo, Entries: n.saveRuns}
 	n.hardChanged, n.truncateTo, n.handed = false, 0, n.log.Last()
 	p := pendingSave{n.saveSeq, n.log.Last()}
@@ -111,16 +111,3 @@ func (n *Node) takeSave() Save {
 	}
 	return s
 }
-
-// appendRuns appends the entries from lo to hi to runs, as few pieces as their place in memory allows.
-func (l *Log) appendRuns(runs []Entries, lo, hi uint64) []Entries {
-	for lo <= hi {
-		e := l.Slice(lo, hi, maxRun)
-		runs = append(runs, e)
-		lo = e.Last() + 1
-	}
-	return runs
-}
-
-// maxRun is no limit on a run's bytes.
-const maxRun = int(^uint(0) >> 1)

@@ -470,7 +470,7 @@ func (m *markdown) catchUps(cells []*Cell, axes []axis) {
 	}
 	m.heading("### Catch-up")
 	m.para("From the moment the follower's links were healed, of the trial with the median total" + m.lowerMiddle() + ". " +
-		"detect: until the first AppendEntries to it; probe: until the leader knew where the logs agree; transfer: until the last missing entry was acknowledged; " +
+		"detect: until the first probe, or entries, were sent to it; probe: until the leader knew where the logs agree; transfer: until the last missing entry was acknowledged; " +
 		"learn: until its commitIndex reached that entry; apply: until it had applied it.")
 	m.table(m.s.gridOf(with, axes, []column{
 		phase("total", func(u *results.CatchUp) float64 { return float64(u.Total) }),

@@ -10,8 +10,9 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// MaxLatency is the largest duration that a Histogram can hold.
-const MaxLatency = time.Hour
+// MaxLatency is the largest duration that a Histogram can hold: more than any trial may take. Run files of earlier versions
+// have histograms that end at an hour; they are read as ones of this range.
+const MaxLatency = 365 * 24 * time.Hour
 
 const (
 	lowestNs = 1 // values below 2048 ns, zero among them, are held exactly
@@ -29,7 +30,7 @@ var ErrDamaged = errors.New("damaged")
 // values are all equal has exactly that value as every quantile. Nothing is ever clipped: what does not fit is an error,
 // and it is the caller's part to make the trial invalid.
 //
-// It takes about 260 KiB while values are recorded and a few KiB after it was read from a run file. The zero value is
+// It takes about 370 KiB while values are recorded and a few KiB after it was read from a run file. The zero value is
 // not ready: use NewHistogram. It is not for concurrent use.
 type Histogram struct {
 	counts   counts
@@ -227,7 +228,7 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 	return json.Marshal(encoded{Count: h.Count(), MinNs: h.min, MaxNs: h.max, SumNs: h.sum, Text: string(text)})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. A histogram of another range or precision, or one whose exact figures
+// UnmarshalJSON reads what MarshalJSON wrote. A histogram of a wider range or another precision, or one whose exact figures
 // contradict its buckets, is an error that wraps ErrDamaged.
 func (h *Histogram) UnmarshalJSON(data []byte) error {
 	var e encoded
@@ -238,10 +239,17 @@ func (h *Histogram) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w histogram: %v", ErrDamaged, err)
 	}
-	if packed.LowestTrackableValue() != lowestNs || packed.HighestTrackableValue() != int64(MaxLatency) || packed.SignificantFigures() != digits {
+	highest := packed.HighestTrackableValue()
+	if packed.LowestTrackableValue() != lowestNs || highest > int64(MaxLatency) || packed.SignificantFigures() != digits {
 		return fmt.Errorf("%w histogram: range %d..%d with %d digits, want %d..%d with %d", ErrDamaged,
-			packed.LowestTrackableValue(), packed.HighestTrackableValue(), packed.SignificantFigures(),
-			lowestNs, int64(MaxLatency), digits)
+			packed.LowestTrackableValue(), highest, packed.SignificantFigures(), lowestNs, int64(MaxLatency), digits)
+	}
+	if highest < int64(MaxLatency) {
+		narrow := packed
+		packed = hdr.NewPacked(lowestNs, int64(MaxLatency), digits)
+		if dropped := packed.Merge(narrow); dropped != 0 {
+			return fmt.Errorf("%w histogram: %d of its values do not fit its range", ErrDamaged, dropped)
+		}
 	}
 	got := &Histogram{counts: packed, min: e.MinNs, max: e.MaxNs, sum: e.SumNs}
 	if err := got.check(e.Count); err != nil {

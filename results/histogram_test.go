@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // filled returns a histogram of the given durations.
@@ -148,6 +150,41 @@ func TestMergeIntoEmptyKeepsTheMinimum(t *testing.T) {
 	}
 	if h.Min() != 5*time.Second {
 		t.Errorf("minimum %v", h.Min())
+	}
+}
+
+// Run files of earlier versions have histograms that end at an hour.
+func TestHistogramsOfAnHourAreRead(t *testing.T) {
+	old := &Histogram{counts: hdr.New(lowestNs, int64(time.Hour), digits)}
+	for _, d := range []time.Duration{time.Microsecond, time.Second, time.Hour} {
+		if err := old.Record(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recorded, merged := stored(t, old), stored(t, filled(t, 24*time.Hour))
+	if err := recorded.Record(24 * time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := merged.Merge(stored(t, old)); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]*Histogram{"read": recorded, "merged": merged} {
+		if got.Count() != 4 || got.Min() != time.Microsecond || got.Max() != 24*time.Hour || got.Quantile(1) != 24*time.Hour ||
+			got.Quantile(0.5) < time.Second || got.Quantile(0.5) > time.Second*1001/1000 {
+			t.Errorf("%s: %d values from %v to %v, median %v", name, got.Count(), got.Min(), got.Max(), got.Quantile(0.5))
+		}
+	}
+}
+
+// The longest span that there can be costs a histogram little more memory than an hour did.
+func TestHistogramsMemory(t *testing.T) {
+	if n := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			NewHistogram()
+		}
+	}).AllocedBytesPerOp(); n > 400<<10 {
+		t.Errorf("a histogram takes %d bytes, want at most 400 KiB", n)
 	}
 }
 

@@ -63,6 +63,9 @@ type Cell struct {
 	Params       map[string]string `json:"params,omitempty"`       // of the scenario: diverge-terms, lag-entries, ...
 }
 
+// ParamCut is the parameter of scenarios that cut links: silent, or reset.
+const ParamCut = "cut"
+
 // EngineKind says what an engine is to the others; "" for this project's own.
 type EngineKind string
 
@@ -165,7 +168,7 @@ type CatchUp struct {
 	Entries  uint64        `json:"entries"`     // that it lacked at that moment
 	Conflict uint64        `json:"conflict"`    // entries of its log that had to go
 	Total    time.Duration `json:"total_ns"`    //
-	Detect   time.Duration `json:"detect_ns"`   // healed until the first AppendEntries to it was sent
+	Detect   time.Duration `json:"detect_ns"`   // healed until the first probe, or entries, were sent to it
 	Probe    time.Duration `json:"probe_ns"`    // until the leader knew where the logs agree
 	Transfer time.Duration `json:"transfer_ns"` // until the last missing entry was acknowledged
 	Learn    time.Duration `json:"learn_ns"`    // until its commitIndex reached that entry

@@ -159,8 +159,7 @@ func (w *world) step() {
 			out := n.Take()
 			for _, m := range out.Messages {
 				// What Output holds is used again by the node.
-				m.Entries.Bytes = append([]byte(nil), m.Entries.Bytes...)
-				w.flying = append(w.flying, flying{w.now.Add(time.Millisecond), m})
+				w.flying = append(w.flying, flying{w.now.Add(time.Millisecond), m.Clone()})
 			}
 			for _, run := range out.Apply {
 				for e := range run.All() {

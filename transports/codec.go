@@ -35,9 +35,9 @@ const (
 // ErrMalformed is wrapped by the errors of DecodeMessage.
 var ErrMalformed = errors.New("malformed message")
 
-// AppendMessage appends the encoding of m to head, all but Entries.Bytes, and returns the extended slice. Head and
-// m.Entries.Bytes are the two parts that Transport.Send takes. It panics on a type that Raft does not have and on
-// entries which do not start at PrevLogIndex+1: neither can come from a correct core.
+// AppendMessage appends the encoding of m to head, all but its entries, and returns the extended slice. It and what
+// AppendBody returns are what Transport.Send takes. It panics on a type that Raft does not have and on entries which do
+// not start at PrevLogIndex+1: neither can come from a correct core.
 func AppendMessage(head []byte, m *raft.Message) []byte {
 	le := binary.LittleEndian
 	head = append(head, byte(m.Type))
@@ -51,7 +51,7 @@ func AppendMessage(head []byte, m *raft.Message) []byte {
 		head = le.AppendUint64(head, m.PrevLogIndex)
 		head = le.AppendUint64(head, m.PrevLogTerm)
 		head = le.AppendUint64(head, m.Commit)
-		head = le.AppendUint32(head, uint32(m.Entries.Count))
+		head = le.AppendUint32(head, uint32(m.EntryCount()))
 	case raft.AppendEntriesReply:
 		head = append(head, flag(m.Success, flagSuccess))
 		head = le.AppendUint64(head, m.Term)
@@ -78,6 +78,15 @@ func AppendMessage(head []byte, m *raft.Message) []byte {
 		panic(fmt.Sprintf("transports: message of type %v", m.Type))
 	}
 	return head
+}
+
+// AppendBody appends the encoded entries of m to body, in the pieces that they lie in: nothing is copied.
+func AppendBody(body [][]byte, m *raft.Message) [][]byte {
+	body = append(body, m.Entries.Bytes)
+	for i := range m.More {
+		body = append(body, m.More[i].Bytes)
+	}
+	return body
 }
 
 // DecodeMessage decodes a frame into m, overwriting all of it; From and To are left 0 for the caller to fill in.
@@ -148,7 +157,7 @@ func decodeAppendEntries(frame []byte, m *raft.Message) error {
 func EncodedSize(m *raft.Message) int {
 	switch m.Type {
 	case raft.AppendEntries:
-		return framePrefix + appendEntriesHead + len(m.Entries.Bytes)
+		return framePrefix + appendEntriesHead + m.EntryBytes()
 	case raft.AppendEntriesReply:
 		return framePrefix + appendEntriesReplySize
 	case raft.RequestVote:
@@ -157,6 +166,13 @@ func EncodedSize(m *raft.Message) int {
 		return framePrefix + requestVoteReplySize
 	}
 	return 0
+}
+
+// MaxFrameBytes returns how large a frame can be that carries a message of a core with these limits, which are those of
+// raft.Config: for Config.MaxFrameBytes.
+func MaxFrameBytes(maxAppendBytes, maxEntryBytes int) int {
+	// Of a full AppendEntries encoding makes at most twice as much as it has data: see raft.Log.AppendRuns.
+	return appendEntriesHead + max(2*maxAppendBytes, maxEntryBytes+raft.EntryOverhead)
 }
 
 // ClassOf returns the class that m travels in. A reply does not say whether its request carried entries: a success

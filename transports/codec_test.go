@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/raftbench/raftbench/raft"
@@ -38,7 +39,9 @@ func randomMessage(r *rand.Rand) raft.Message {
 	return m
 }
 
-func encode(m *raft.Message) []byte { return append(AppendMessage(nil, m), m.Entries.Bytes...) }
+func encode(m *raft.Message) []byte {
+	return slices.Concat(AppendMessage(nil, m), slices.Concat(AppendBody(nil, m)...))
+}
 
 func TestMessagesSurviveTheRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -81,6 +84,10 @@ func TestEveryFieldOfAMessageTravels(t *testing.T) {
 				changed.Type = kind%4 + 1
 			case "Entries":
 				changed.Entries.Append(3, []byte("x"))
+			case "More":
+				more := raft.Entries{First: 1}
+				more.Append(3, []byte("x"))
+				changed.More = []raft.Entries{more}
 			default:
 				if f.Kind() == reflect.Bool {
 					f.SetBool(true)

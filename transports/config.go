@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
+// DefaultMaxFrameBytes is the default of Config.MaxFrameBytes: room for raft's largest entry by default.
+const DefaultMaxFrameBytes = 16 << 20
+
 // WithDefaults returns the configuration with defaults in place of zeros, or an error that names the first value which
 // is out of range.
 func (c Config) WithDefaults() (Config, error) {
-	setDefault(&c.MaxFrameBytes, 16<<20)
+	setDefault(&c.MaxFrameBytes, DefaultMaxFrameBytes)
 	setDefault(&c.OutboxBytes, max(64<<20, c.MaxFrameBytes+framePrefix))
 	setDefault(&c.BackoffMin, time.Millisecond)
 	setDefault(&c.BackoffMax, max(100*time.Millisecond, c.BackoffMin))

@@ -114,8 +114,7 @@ func (e *endpoint) Start(addrs map[raft.ID]string, h Handler) {
 	peers := make([]*peer, 0, len(addrs))
 	for id, addr := range addrs {
 		if id != e.cfg.Self {
-			peers = append(peers, &peer{endpoint: e, id: id, addr: addr,
-				arrivals: make(chan connection), healed: make(chan struct{}, 1)})
+			peers = append(peers, &peer{endpoint: e, id: id, addr: addr, arrivals: make(chan connection)})
 		}
 	}
 	e.handler = h
@@ -163,8 +162,8 @@ func (e *endpoint) peer(id raft.ID) *peer {
 	return nil
 }
 
-func (e *endpoint) Send(to raft.ID, class Class, head, body []byte) bool {
-	size := len(head) + len(body)
+func (e *endpoint) Send(to raft.ID, class Class, head []byte, body ...[]byte) bool {
+	size := FrameSize(head, body)
 	if size > e.cfg.MaxFrameBytes {
 		e.counters.tooLarge.Add(1)
 		return false
@@ -182,7 +181,7 @@ func (e *endpoint) Send(to raft.ID, class Class, head, body []byte) bool {
 		e.counters.noConnection.Add(1)
 		return false
 	}
-	switch s.lanes[int(class)%len(s.lanes)].out.Push(head, body) {
+	switch s.lanes[int(class)%len(s.lanes)].out.Push(head, body...) {
 	case Full:
 		e.counters.queueFull.Add(1)
 		return false
@@ -215,13 +214,15 @@ func (e *endpoint) SetLink(to raft.ID, up bool) {
 		e.cutEarly[to] = !up
 	}
 	e.mu.Unlock()
-	if p == nil {
-		return
+	if p != nil {
+		p.cut.Store(!up)
 	}
-	if wasCut := p.cut.Swap(!up); wasCut && up {
-		select {
-		case p.healed <- struct{}{}:
-		default: // one is under way already
+}
+
+func (e *endpoint) Reset(to raft.ID) {
+	if p := e.peer(to); p != nil {
+		if s := p.session.Load(); s != nil {
+			s.end(nil)
 		}
 	}
 }
@@ -256,6 +257,9 @@ func (e *endpoint) Warnings() []string {
 	}
 	return all
 }
+
+// errCut ends attempts to connect across a link that is cut.
+var errCut = errors.New("the link is cut")
 
 const stranger = "a stranger"
 
@@ -334,6 +338,9 @@ func (e *endpoint) readHellos(ctx context.Context, conn Conn) (from raft.ID, str
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: no hello after %v", ErrRefused, e.cfg.Handshake)
 		}
+		if err == nil && e.peer(g.from).cut.Load() {
+			return g.from, nil, errCut // its hello is lost on the way
+		}
 		if err == nil && (i > 0 && g.from != from || streams[g.a] != nil) {
 			err = fmt.Errorf("%w: stream %d of replica %d follows stream of replica %d", ErrRefused, g.a, g.from, from)
 		}
@@ -409,7 +416,6 @@ type peer struct {
 	cut      atomic.Bool
 	session  atomic.Pointer[session]
 	arrivals chan connection // from the accepting side's handshakes
-	healed   chan struct{}   // a cut link is whole again
 }
 
 func (p *peer) name() string { return fmt.Sprintf("replica %d", p.id) }
@@ -421,7 +427,11 @@ func (p *peer) dial() {
 	random := rand.New(rand.NewPCG(e.cfg.Cluster, uint64(e.cfg.Self)<<32^uint64(p.id)))
 	wait := e.cfg.BackoffMin
 	for {
-		c, err := e.greet(p)
+		var c connection
+		err := errCut
+		if !p.cut.Load() {
+			c, err = e.greet(p)
+		}
 		if err != nil {
 			if e.ctx.Err() != nil {
 				return
@@ -467,25 +477,18 @@ func (p *peer) serve(c connection) (next *connection) {
 	}
 	e.counters.connects.Add(1)
 	p.session.Store(s)
-	select {
-	case <-p.healed: // before this connection
-	default:
+	if p.cut.Load() { // since the handshake: Reset may have come too early for this session
+		p.session.Store(nil)
+		c.conn.Close()
+		return nil
 	}
-	up := !p.cut.Load()
-	if up {
-		e.handler.Up(p.id)
-	}
+	e.handler.Up(p.id)
 	for _, l := range s.lanes {
 		s.wg.Go(l.read)
 		s.wg.Go(l.write)
 	}
 	for serving := true; serving; {
 		select {
-		case <-p.healed:
-			if !p.cut.Load() {
-				up = true
-				e.handler.Up(p.id)
-			}
 		case c := <-p.arrivals:
 			next, serving = &c, false
 		case <-s.done:
@@ -512,9 +515,7 @@ func (p *peer) serve(c connection) (next *connection) {
 		e.warn(p.name(), fmt.Errorf("connection lost: %w", s.err)) // the peer is gone without a word, or too busy to live
 	}
 	e.note(p.name(), s.err)
-	if up {
-		e.handler.Down(p.id)
-	}
+	e.handler.Down(p.id)
 	return next
 }
 

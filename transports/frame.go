@@ -10,6 +10,15 @@ import (
 // A frame on a stream is its length, a little-endian uint32 that does not count itself, and that many bytes.
 const framePrefix = 4
 
+// FrameSize returns the length of a frame that head and the pieces of body form, without its prefix.
+func FrameSize(head []byte, body [][]byte) int {
+	n := len(head)
+	for _, piece := range body {
+		n += len(piece)
+	}
+	return n
+}
+
 // ErrFrameTooLarge is wrapped by the error of FrameReader.Next when a length prefix announces more than is allowed.
 var ErrFrameTooLarge = errors.New("frame too large")
 

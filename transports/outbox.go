@@ -33,9 +33,9 @@ type Outbox struct {
 // NewOutbox returns an empty outbox that holds up to limit bytes, length prefixes included.
 func NewOutbox(limit int) *Outbox { return &Outbox{limit: limit} }
 
-// Push copies the frame that head and body form into the queue.
-func (o *Outbox) Push(head, body []byte) PushResult {
-	n := len(head) + len(body)
+// Push copies the frame that head and the pieces of body form into the queue.
+func (o *Outbox) Push(head []byte, body ...[]byte) PushResult {
+	n := FrameSize(head, body)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stopped {
@@ -46,7 +46,10 @@ func (o *Outbox) Push(head, body []byte) PushResult {
 	}
 	b := binary.LittleEndian.AppendUint32(o.queued.b, uint32(n))
 	b = append(b, head...)
-	o.queued.b = append(b, body...)
+	for _, piece := range body {
+		b = append(b, piece...)
+	}
+	o.queued.b = b
 	return Pushed
 }
 

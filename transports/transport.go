@@ -30,9 +30,8 @@ type Handler interface {
 	// from the same peer on the same stream has already been read and follows at once, so that a driver may act once
 	// for all. All frames of a connection come between its Up and its Down.
 	Receive(from raft.ID, frame []byte, more bool)
-	// Up says that frames can now travel to the peer: after the handshake of a new connection, or when a cut link is
-	// healed, which may be a second time for one connection. While the link is cut a new connection is not told of.
-	// Down says that the connection of the Up before it is lost, not that a link is cut: a cut is silence.
+	// Up says that a connection to the peer was made: frames can now travel. Down says that this connection is lost.
+	// Neither tells that a link is cut or healed.
 	Up(peer raft.ID)
 	Down(peer raft.ID)
 }
@@ -44,16 +43,18 @@ type Transport interface {
 	// Start accepts and keeps up connections to peers, by address, until Close. Of each pair, the replica with the
 	// lower ID dials, again with back-off whenever the connection is lost.
 	Start(peers map[raft.ID]string, h Handler)
-	// Send queues a frame, the concatenation of head and body, which it copies. It never blocks. It returns false if
-	// the frame was dropped, which Stats counts: no connection, the link cut, the queue full, or the frame larger than
+	// Send queues a frame, head and the pieces of body one after the other, which it copies. It never blocks. It returns
+	// false if the frame was dropped, which Stats counts: no connection, the link cut, the queue full, or the frame larger than
 	// Config.MaxFrameBytes.
-	Send(to raft.ID, class Class, head, body []byte) bool
+	Send(to raft.ID, class Class, head []byte, body ...[]byte) bool
 	// Flush gives what Send queued to the network. It never blocks on the network.
 	Flush()
 	// SetLink cuts or heals the link towards one peer: while it is cut, every frame for the peer is dropped and
-	// counted. The connection stays as it is; frames from the peer still arrive. Healing calls Handler.Up if there
-	// is a connection. A link may be cut before Start.
+	// counted, and no connection with it is made. An existing one stays as it is, so that frames from the peer still
+	// arrive; the Handler is told nothing. A link may be cut before Start.
 	SetLink(to raft.ID, up bool)
+	// Reset breaks the connection with a peer, if there is one, as something on the way between them would.
+	Reset(to raft.ID)
 	// Stats returns the counts so far.
 	Stats() Stats
 	// Close ends all connections and waits for the endpoint's goroutines, and so for a Handler that is in one of its

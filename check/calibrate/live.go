@@ -172,7 +172,7 @@ func roundTrip(ctx context.Context, kind transports.Kind) (time.Duration, error)
 	}
 	reply := make([]byte, replyBytes)
 	ends[1].Start(addrs, handler{up: up, receive: func() {
-		ends[1].Send(1, transports.ClassAppend, reply, nil)
+		ends[1].Send(1, transports.ClassAppend, reply)
 		ends[1].Flush()
 	}})
 	ends[0].Start(addrs, handler{up: up, receive: func() { back <- struct{}{} }})
@@ -190,7 +190,7 @@ func roundTrip(ctx context.Context, kind transports.Kind) (time.Duration, error)
 	var took []time.Duration
 	for i := range warmUp + rounds {
 		start := time.Now()
-		ends[0].Send(2, transports.ClassAppend, request, nil)
+		ends[0].Send(2, transports.ClassAppend, request)
 		ends[0].Flush()
 		select {
 		case <-back:

@@ -39,18 +39,25 @@ var cases = []struct {
 	{"commits in order", commitsInOrder},
 	{"tells of each proposal once", tellsOnce},
 	{"refuses where there is no leader", refuses},
-	{"cuts one way", cutsOneWay},
-	{"replaces a leader that is cut off", replacesIsolatedLeader},
+	{"cuts one way, silently", cutsOneWay(cluster.SilentCut)},
+	{"cuts one way, by a reset", cutsOneWay(cluster.ResetCut)},
+	{"replaces a leader that is cut off silently", replacesIsolatedLeader(cluster.SilentCut)},
+	{"replaces a leader that is cut off by a reset", replacesIsolatedLeader(cluster.ResetCut)},
 	{"keeps what was durable in a crash", keepsDurable},
 	{"keeps what all had in a crash of all", keepsAfterCrashOfAll},
 	{"leaves proposals unknown in a crash", leavesUnknown},
 	{"pauses a follower", pausesFollower},
 	{"pauses a leader", pausesLeader},
 	{"crashes while paused", crashesWhilePaused},
+	{"crashes by an answer", crashesByAnswer},
+	{"pauses by an answer", pausesByAnswer},
+	{"tells the clients of a deposed leader", tellsDeposed},
 	{"boots from given logs", bootsFromLogs},
 	{"loses messages on demand", losesOnDemand},
 	{"holds replies on demand", holdsOnDemand},
-	{"counts", counts},
+	{"counts", func(s *suite) { counts(s, quiet{}, false) }},
+	{"counts without events", func(s *suite) { counts(s, quiet{}, true) }},
+	{"counts without an observer", func(s *suite) { counts(s, nil, false) }},
 	{"forgets what all have applied", forgets},
 	{"takes steps in time", takesSteps},
 	{"ends waiting", endsWaiting},
@@ -287,44 +294,51 @@ func refuses(s *suite) {
 	s.commit(1, 1)
 }
 
-func cutsOneWay(s *suite) {
-	s.group(3, nil)
-	s.elect(1)
-	s.commit(1, 3)
-	s.level(3)
-	s.Cut(1, 3)
-	s.Cut(1, 3) // a second time changes nothing
-	s.commit(1, 5)
-	s.level(8, 1, 2)
-	if st := s.Status(3); st.Last != 3 {
-		s.Fatalf("a follower that was cut off has %+v", st)
+func cutsOneWay(kind cluster.CutKind) func(*suite) {
+	return func(s *suite) {
+		s.group(3, nil)
+		s.elect(1)
+		s.commit(1, 3)
+		s.level(3)
+		s.Cut(1, 3, kind)
+		s.Cut(1, 3, kind) // a second time changes nothing
+		s.commit(1, 5)
+		s.level(8, 1, 2)
+		if st := s.Status(3); st.Last != 3 {
+			s.Fatalf("a follower that was cut off has %+v", st)
+		}
+		s.Heal(1, 3)
+		s.level(8)
+		// The other way: what is sent to it arrives, unless that takes a connection, and no answer does.
+		s.Cut(3, 1, kind)
+		s.commit(1, 2)
+		s.level(10, 1, 2)
+		if kind == cluster.SilentCut {
+			s.level(10)
+		}
+		s.Heal(3, 1)
+		s.commit(1, 1)
+		s.level(11)
 	}
-	s.Heal(1, 3)
-	s.level(8)
-	// The other way: a candidate's votes do not come back to it, but what it asked arrives.
-	s.Cut(3, 1)
-	s.commit(1, 2)
-	s.level(10)
-	s.Heal(3, 1)
-	s.commit(1, 1)
-	s.level(11)
 }
 
-func replacesIsolatedLeader(s *suite) {
-	s.group(3, timed)
-	s.serve(3)
-	s.level(3)
-	old := s.leader()
-	cluster.Isolate(s, old)
-	lost := s.propose(old, "nobody else will see this")
-	s.until("another leads", func() bool { l := cluster.Leader(s); return l != 0 && l != old })
-	s.until("the old leader has stepped down", func() bool { return s.Status(old).Role != raft.Leader })
-	s.serve(2)
-	cluster.Rejoin(s, old)
-	s.level(5)
-	s.until("the lost proposal is answered", func() bool { return lost.done.Load() > 0 })
-	if lost.Outcome != cluster.Failed && lost.Outcome != cluster.Refused {
-		s.Fatalf("the lost proposal is %v", lost.Outcome)
+func replacesIsolatedLeader(kind cluster.CutKind) func(*suite) {
+	return func(s *suite) {
+		s.group(3, timed)
+		s.serve(3)
+		s.level(3)
+		old := s.leader()
+		cluster.Isolate(s, old, kind)
+		lost := s.propose(old, "nobody else will see this")
+		s.until("another leads", func() bool { l := cluster.Leader(s); return l != 0 && l != old })
+		s.until("the old leader has stepped down", func() bool { return s.Status(old).Role != raft.Leader })
+		s.serve(2)
+		cluster.Rejoin(s, old)
+		s.level(5)
+		s.until("the lost proposal is answered", func() bool { return lost.done.Load() > 0 })
+		if lost.Outcome == cluster.Committed {
+			s.Fatalf("the lost proposal is %v", lost.Outcome)
+		}
 	}
 }
 
@@ -388,7 +402,7 @@ func leavesUnknown(s *suite) {
 	s.group(3, nil)
 	s.elect(1)
 	s.commit(1, 1)
-	cluster.Isolate(s, 1)
+	cluster.Isolate(s, 1, cluster.SilentCut)
 	accepted := make(chan struct{})
 	c := &call{}
 	c.Data = []byte("in limbo")
@@ -473,6 +487,93 @@ func crashesWhilePaused(s *suite) {
 	s.level(4) // it is not paused any more
 }
 
+// answered makes a proposal whose client does something while it is answered, and waits for that.
+func (s *suite) answered(to raft.ID, then func()) {
+	s.Helper()
+	c := &call{}
+	c.Data = []byte("and then")
+	c.Done = func(*cluster.Proposal) {
+		then()
+		c.done.Add(1)
+	}
+	s.Propose(to, &c.Proposal)
+	s.until("a proposal is answered", func() bool { return c.done.Load() > 0 })
+	if c.Outcome != cluster.Committed {
+		s.Fatalf("it is %v: %v", c.Outcome, c.Err)
+	}
+}
+
+// A client may end replicas, the one that answers it among them.
+func crashesByAnswer(s *suite) {
+	s.group(3, nil)
+	s.elect(1)
+	s.commit(1, 2)
+	s.level(2)
+	s.answered(1, func() { s.Crash(3) })
+	s.until("a follower has crashed", func() bool { return !s.Status(3).Up })
+	if err := s.Restart(3); err != nil {
+		s.Fatal(err)
+	}
+	s.level(3)
+	s.answered(1, func() {
+		s.Crash(1)
+		s.Crash(1)
+	})
+	s.until("the leader has crashed", func() bool { return !s.Status(1).Up })
+	next := raft.ID(2)
+	if s.Status(3).Last > s.Status(2).Last {
+		next = 3 // the other cannot be elected
+	}
+	s.elect(next)
+	s.commit(next, 1)
+	if err := s.Restart(1); err != nil {
+		s.Fatal(err)
+	}
+	s.level(5)
+}
+
+// A client may freeze the replica that answers it, and let it go on.
+func pausesByAnswer(s *suite) {
+	s.group(3, timed)
+	s.serve(2)
+	s.level(2)
+	old := s.leader()
+	s.answered(old, func() { s.Pause(old) })
+	s.until("another leads", func() bool { return cluster.Leader(s) != old })
+	s.serve(1)
+	s.Resume(old)
+	s.level(4)
+	leader := s.leader()
+	s.answered(leader, func() {
+		s.Pause(leader)
+		s.Resume(leader)
+	})
+	s.serve(1)
+	s.level(6)
+}
+
+// Whoever waits for a leader that was deposed is told that nobody knows, although its successor has nothing to commit.
+func tellsDeposed(s *suite) {
+	s.group(3, timed)
+	s.serve(3)
+	s.level(3)
+	old := s.leader()
+	cluster.Isolate(s, old, cluster.SilentCut)
+	calls := []*call{s.propose(old, "one"), s.propose(old, "two"), s.propose(old, "three")}
+	for i, c := range calls {
+		s.until("they are answered", func() bool { return c.done.Load() > 0 })
+		if c.Outcome != cluster.Unknown {
+			s.Fatalf("proposal %d is %v", i, c.Outcome)
+		}
+	}
+	if st := s.Status(old); st.Role == raft.Leader {
+		s.Fatalf("it leads still: %+v", st)
+	}
+	cluster.Rejoin(s, old)
+	s.serve(1)
+	s.level(4)
+}
+
 func bootsFromLogs(s *suite) {
 	entry := func(term uint64, text string) raft.Entry { return raft.Entry{Term: term, Data: []byte(text)} }
 	s.group(3, func(c *cluster.Config) {
@@ -520,13 +621,13 @@ func holdsOnDemand(s *suite) {
 	s.SetConditions(cluster.Conditions{})
 }
 
-func counts(s *suite) {
-	s.group(3, func(c *cluster.Config) { c.Observer = quiet{} })
+func counts(s *suite, observer cluster.Observer, appliedOnly bool) {
+	s.group(3, func(c *cluster.Config) { c.Observer, c.AppliedOnly = observer, appliedOnly })
 	s.elect(1)
 	s.commit(1, 10)
 	s.level(10)
 	n := s.Counters()
-	if n.AppendEntries < 20 || n.EntriesSent < 20 || n.Messages < 2*n.AppendEntries-20 || n.Bytes < 20*n.Messages || n.Elections < 1 || n.Writes < 20 {
+	if n.AppendEntries < 20 || n.EntriesSent < 20 || n.Messages < 2*n.AppendEntries-20 || n.Bytes < 20*n.Messages || n.Elections != 1 || n.Writes < 20 {
 		s.Fatalf("%+v", n)
 	}
 	s.Crash(2)
@@ -631,7 +732,7 @@ func answersAllWhenClosed(s *suite) {
 	s.group(3, nil)
 	s.elect(1)
 	s.commit(1, 1)
-	cluster.Isolate(s, 1)
+	cluster.Isolate(s, 1, cluster.SilentCut)
 	var calls []*call
 	for i := range 20 {
 		calls = append(calls, s.propose(1, fmt.Sprint(i)))

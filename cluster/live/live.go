@@ -58,9 +58,10 @@ type Cluster struct {
 	cancel context.CancelFunc
 	timers sync.WaitGroup // the replicas' timers
 
-	mu      sync.Mutex
-	closing bool           // and nothing new begins in the background
-	steps   sync.WaitGroup // what At and delayed messages do in the background
+	mu       sync.Mutex
+	closing  bool           // and nothing new begins in the background
+	steps    sync.WaitGroup // what At and delayed messages do in the background
+	controls []func()       // what clients asked for while they were answered; the first of them is being done
 
 	close sync.Once
 	err   error
@@ -135,22 +136,51 @@ func (c *Cluster) Campaign(id raft.ID) { c.replica(id).stand() }
 func (c *Cluster) Status(id raft.ID) cluster.Status { return c.replica(id).lastStatus() }
 
 // Crash closes a replica's connections and forgets its memory.
-func (c *Cluster) Crash(id raft.ID) { c.replica(id).crash() }
+func (c *Cluster) Crash(id raft.ID) { c.control(c.replica(id).crash) }
 
 // Restart starts a crashed replica from its disk, on its old address. The error is the system's, about the address.
 func (c *Cluster) Restart(id raft.ID) error { return c.replica(id).restart() }
 
 // Pause freezes a replica.
-func (c *Cluster) Pause(id raft.ID) { c.replica(id).pause() }
+func (c *Cluster) Pause(id raft.ID) { c.control(c.replica(id).pause) }
 
 // Resume lets a paused replica go on.
-func (c *Cluster) Resume(id raft.ID) { c.replica(id).resume() }
+func (c *Cluster) Resume(id raft.ID) { c.control(c.replica(id).resume) }
+
+// control does something to a replica: at once, or, if a client asks for it that is being answered, on a goroutine of its
+// own, since the client's replica may be the one that has to finish first.
+func (c *Cluster) control(do func()) {
+	if !cluster.CalledBy("live.(*replica).settle") {
+		do()
+		return
+	}
+	c.mu.Lock()
+	c.controls = append(c.controls, do)
+	first := len(c.controls) == 1
+	c.mu.Unlock()
+	if first {
+		c.background(c.doControls)
+	}
+}
+
+func (c *Cluster) doControls() {
+	for more := true; more; {
+		c.mu.Lock()
+		do := c.controls[0]
+		c.mu.Unlock()
+		do()
+		c.mu.Lock()
+		c.controls = c.controls[1:]
+		more = len(c.controls) > 0
+		c.mu.Unlock()
+	}
+}
 
 // Cut drops what from sends to to.
-func (c *Cluster) Cut(from, to raft.ID) { c.replica(from).setLink(to, false) }
+func (c *Cluster) Cut(from, to raft.ID, kind cluster.CutKind) { c.replica(from).cutLink(to, kind) }
 
 // Heal ends a Cut.
-func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).setLink(to, true) }
+func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).healLink(to) }
 
 // SetConditions changes what all links do to messages.
 func (c *Cluster) SetConditions(conditions cluster.Conditions) {

@@ -143,7 +143,7 @@ func TestElectAndCommit(t *testing.T) {
 		if s := g.Status(2); s.Term != 1 || s.Last != 500 || s.Role != raft.Leader {
 			t.Errorf("%+v", s)
 		}
-		if c := g.Counters(); c.Elections != 0 { // nobody observes
+		if c := g.Counters(); c.Elections != 1 { // although nobody observes
 			t.Errorf("%+v", c)
 		} else if c.EntriesSent < 1000 || c.Messages <= c.AppendEntries || c.Bytes == 0 || c.Writes == 0 {
 			t.Errorf("%+v", c)
@@ -205,7 +205,7 @@ func TestCompactionWaitsForTheSlowest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{func() { cluster.Isolate(g, 3) }, func() { cluster.Rejoin(g, 3) }},
+		{func() { cluster.Isolate(g, 3, cluster.SilentCut) }, func() { cluster.Rejoin(g, 3) }},
 	} {
 		g.commit(1, 5000)
 		g.level()
@@ -227,7 +227,7 @@ func TestCutOneWay(t *testing.T) {
 		g.elect(1)
 		g.commit(1, 10)
 		g.level()
-		g.Cut(1, 3)
+		g.Cut(1, 3, cluster.SilentCut)
 		g.commit(1, 10)
 		if s := g.Status(3); s.Applied != 10 {
 			t.Errorf("replica 3 applied %d entries through a cut link", s.Applied)
@@ -235,11 +235,30 @@ func TestCutOneWay(t *testing.T) {
 		g.Heal(1, 3)
 		g.level()
 		// The other way: what it gets, it cannot acknowledge.
-		g.Cut(3, 1)
+		g.Cut(3, 1, cluster.SilentCut)
 		g.commit(1, 10)
 		g.Heal(3, 1)
 		g.level()
 	})
+}
+
+// A transport carries the largest AppendEntries that the group's limit allows, though it is above the transport's default.
+func TestFramesAreAsLargeAsAppends(t *testing.T) {
+	cfg := config("eager")
+	cfg.MaxAppendBytes, cfg.Transport = 24<<20, tcp.Plain()
+	g := start(t, cfg)
+	g.elect(1)
+	g.Cut(1, 3, cluster.SilentCut)
+	var answers tally
+	for range 6 {
+		g.Propose(1, &cluster.Proposal{Data: make([]byte, 4<<20), Done: answers.done})
+	}
+	g.wait("commit without one", func() bool { return answers.all(cluster.Committed, 6) })
+	g.Heal(1, 3)
+	g.level()
+	if n := transports.MaxFrameBytes(24<<20, 0); n <= transports.DefaultMaxFrameBytes {
+		t.Errorf("a frame of %d bytes proves nothing", n)
+	}
 }
 
 func TestPause(t *testing.T) {
@@ -288,7 +307,7 @@ func TestPausedReplicaBlocksNobody(t *testing.T) {
 	g.elect(1)
 	g.wait("following", func() bool { return g.Status(3).Leader == 1 })
 	g.Pause(3)
-	cluster.Isolate(g, 3)
+	cluster.Isolate(g, 3, cluster.SilentCut)
 	cluster.Rejoin(g, 3)
 	g.SetConditions(cluster.Conditions{RequestDelay: time.Microsecond})
 	g.SetConditions(cluster.Conditions{})
@@ -338,7 +357,7 @@ func TestCrashLeavesUnknown(t *testing.T) {
 	g := start(t, config("eager"))
 	g.elect(1)
 	g.commit(1, 10)
-	cluster.Isolate(g, 1)
+	cluster.Isolate(g, 1, cluster.SilentCut)
 	open := g.offer(1, 10)
 	g.wait("append", func() bool { return g.Status(1).Last == 20 })
 	g.Crash(1)
@@ -353,7 +372,7 @@ func TestOrphans(t *testing.T) {
 	g.elect(1)
 	g.commit(1, 10)
 	g.level()
-	cluster.Isolate(g, 1)
+	cluster.Isolate(g, 1, cluster.SilentCut)
 	lost := g.offer(1, 10)
 	g.wait("append", func() bool { return g.Status(1).Last == 20 })
 	g.elect2(2, 1)
@@ -366,7 +385,7 @@ func TestOrphans(t *testing.T) {
 	}
 
 	// Kept across a leadership of somebody else that leaves them alone.
-	cluster.Isolate(g, 2)
+	cluster.Isolate(g, 2, cluster.SilentCut)
 	kept := g.offer(2, 3)
 	g.wait("append", func() bool { return g.Status(2).Last == 28 })
 	g.Campaign(2)
@@ -416,8 +435,8 @@ func TestFigure7(t *testing.T) {
 				}
 			}
 			// (c) and (d) have longer logs than the leader; (a), (b) and (e) elect it.
-			cluster.Isolate(g, 4)
-			cluster.Isolate(g, 5)
+			cluster.Isolate(g, 4, cluster.SilentCut)
+			cluster.Isolate(g, 5, cluster.SilentCut)
 			g.elect(1)
 			cluster.Rejoin(g, 4)
 			cluster.Rejoin(g, 5)
@@ -617,7 +636,7 @@ func TestCloseUnderLoad(t *testing.T) {
 		g := start(t, cfg)
 		g.elect(1)
 		g.Pause(3)
-		g.Cut(1, 3)
+		g.Cut(1, 3, cluster.SilentCut)
 		g.SetConditions(cluster.Conditions{ReplyHold: 0.5, HoldMin: time.Microsecond, HoldMax: time.Hour})
 		const clients = 32
 		var committed atomic.Int64
@@ -731,7 +750,7 @@ func TestSameLogUnderEveryStrategy(t *testing.T) {
 			g := start(t, config(name))
 			g.elect(1)
 			g.commit(1, 30)
-			cluster.Isolate(g, 3)
+			cluster.Isolate(g, 3, cluster.SilentCut)
 			g.commit(1, 30)
 			cluster.Rejoin(g, 3)
 			g.level()
@@ -750,5 +769,101 @@ func TestSameLogUnderEveryStrategy(t *testing.T) {
 				t.Errorf("log %016x, under %s %016x", got, names[0], want)
 			}
 		})
+	}
+}
+
+// A client that proposes again whenever it is answered, at a member that answers at once, keeps a goroutine busy for
+// ever: not the one that proposed first, and neither timers, nor frames in both directions, nor Close wait for it.
+func TestNobodyIsStarved(t *testing.T) {
+	members := map[raft.ID]*instant{}
+	var mu sync.Mutex
+	cfg := config("eager")
+	cfg.Replicas = 2
+	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ *cluster.Disk) (cluster.Member, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		members[id] = &instant{id: id, host: host}
+		return members[id], nil
+	}
+	g := start(t, cfg)
+	var commits, refused atomic.Int64
+	p := &cluster.Proposal{Data: []byte("again")}
+	p.Done = func(p *cluster.Proposal) {
+		if p.Outcome == cluster.Refused {
+			refused.Add(1)
+			return
+		}
+		commits.Add(1)
+		g.Propose(1, p)
+	}
+	g.Propose(1, p)
+	g.wait("all are served", func() bool {
+		return commits.Load() > 10_000 && members[1].ticks.Load() > 3 && members[1].received.Load() > 3 && members[2].received.Load() > 3
+	})
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if refused.Load() != 1 {
+		t.Errorf("after Close the client was refused %d times", refused.Load())
+	}
+}
+
+// Propose returns although nothing else ever wants the replica.
+func TestProposeReturns(t *testing.T) {
+	cfg := config("eager")
+	cfg.Replicas = 1
+	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ *cluster.Disk) (cluster.Member, error) {
+		return &instant{id: id, host: host, due: cluster.Never}, nil
+	}
+	g := start(t, cfg)
+	var commits atomic.Int64
+	p := &cluster.Proposal{Data: []byte("again")}
+	p.Done = func(p *cluster.Proposal) {
+		if p.Outcome == cluster.Committed {
+			commits.Add(1)
+			g.Propose(1, p)
+		}
+	}
+	g.Propose(1, p)
+	returned := commits.Load()
+	g.wait("others go on", func() bool { return commits.Load() > returned+10_000 })
+}
+
+// instant is a member without any Raft: it commits whatever it is offered at once, and sends a frame with each tick.
+type instant struct {
+	cluster.Member
+	id              raft.ID
+	host            cluster.Host
+	offered         []*cluster.Proposal
+	due             raft.Time
+	ticks, received atomic.Int64
+}
+
+func (m *instant) Propose(_ raft.Time, p *cluster.Proposal) { m.offered = append(m.offered, p) }
+func (m *instant) Reachable(raft.Time, raft.ID)             {}
+func (m *instant) Deadline() raft.Time                      { return m.due }
+func (m *instant) Status() cluster.Status                   { return cluster.Status{Up: true} }
+func (m *instant) Counters() cluster.Counters               { return cluster.Counters{} }
+func (m *instant) Abandon()                                 {}
+
+func (m *instant) Receive(raft.Time, raft.ID, []byte) error {
+	m.received.Add(1)
+	return nil
+}
+
+func (m *instant) Tick(now raft.Time) {
+	if now >= m.due {
+		m.ticks.Add(1)
+		m.due = now.Add(time.Millisecond)
+		m.host.Send(3-m.id, transports.ClassHeartbeat, []byte("tick"), nil)
+	}
+}
+
+func (m *instant) Settle(raft.Time) {
+	batch := m.offered
+	m.offered = nil
+	for _, p := range batch {
+		p.Outcome = cluster.Committed
+		p.Done(p)
 	}
 }

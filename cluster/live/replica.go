@@ -20,7 +20,8 @@ import (
 //
 // Whoever lets go of mu looks afterwards whether something was queued that nobody else will see, by settleAndUnlock:
 // others only try for the lock, and leave what they have queued to its holder. Receive may leave that to the frame
-// that follows.
+// that follows. Clients that propose again whenever they are answered could keep a goroutine at that for ever: after
+// maxTurns it leaves the rest to the timer's goroutine, which looks at the clock between two turns.
 type replica struct {
 	c      *Cluster
 	id     raft.ID
@@ -38,6 +39,8 @@ type replica struct {
 
 	random           *rand.Rand // for conditions
 	unreadable, lost uint64     // frames of this life that the core could not read; that conditions dropped
+
+	last bool // this round of settle is the last, whatever is queued; of the holder of mu
 
 	queueMu  sync.Mutex
 	queue    []*cluster.Proposal // offered and not yet taken
@@ -58,7 +61,11 @@ type replica struct {
 
 // open makes the replica's endpoint and its core. It does not run yet.
 func (r *replica) open() error {
-	tr, err := r.c.network.Endpoint(transports.Config{Cluster: r.c.cfg.Identity, Self: r.id, Listen: r.listen})
+	endpoint := transports.Config{Cluster: r.c.cfg.Identity, Self: r.id, Listen: r.listen}
+	if n := transports.MaxFrameBytes(r.c.cfg.MaxAppendBytes, r.c.cfg.MaxEntryBytes); n > transports.DefaultMaxFrameBytes {
+		endpoint.MaxFrameBytes = n
+	}
+	tr, err := r.c.network.Endpoint(endpoint)
 	if err != nil {
 		return err
 	}
@@ -176,16 +183,29 @@ func (r *replica) do(f func(cluster.Member)) {
 // settleAndUnlock takes what is queued, carries out what the core wants, and lets go of the lock; again, if something
 // was queued while nobody could see it.
 func (r *replica) settleAndUnlock() {
-	for {
+	for turn := 1; ; turn++ {
 		tr := r.settle()
+		if turn == maxTurns && r.queued() {
+			r.handOver()
+		}
 		r.mu.Unlock()
 		if tr != nil {
 			tr.Flush()
 		}
-		if !r.queued() || !r.mu.TryLock() {
+		if turn == maxTurns || !r.queued() || !r.mu.TryLock() {
 			return // whoever has the lock now looks at the queue after letting go of it
 		}
 	}
+}
+
+// A goroutine takes the queue maxRounds times before it lets go of the lock and flushes, and that maxTurns times before
+// it leaves the rest to another.
+const maxRounds, maxTurns = 16, 8
+
+// handOver leaves what is queued to the timer's goroutine. The lock is held.
+func (r *replica) handOver() {
+	r.armed = r.Now()
+	r.timer.Set(0)
 }
 
 func (r *replica) queued() bool {
@@ -202,14 +222,16 @@ func (r *replica) stand() {
 	}
 }
 
-// settle works until the core wants nothing more and the queue is empty: answering clients makes new proposals.
+// settle works until the core wants nothing more and the queue is empty, but not for more than maxRounds: answering
+// clients makes new proposals.
 func (r *replica) settle() transports.Transport {
 	if r.core == nil {
 		r.campaign.Store(false)
 		r.refuseQueued()
 		return nil
 	}
-	for {
+	for round := 1; ; round++ {
+		r.last = round == maxRounds
 		if r.campaign.CompareAndSwap(true, false) {
 			r.core.Campaign(r.Now())
 		}
@@ -222,7 +244,7 @@ func (r *replica) settle() transports.Transport {
 		}
 		r.core.Settle(r.Now())
 		clear(batch)
-		if r.spare = batch[:0]; !r.queued() {
+		if r.spare = batch[:0]; r.last || !r.queued() {
 			break
 		}
 	}
@@ -331,16 +353,25 @@ func (r *replica) resume() {
 	}
 }
 
-func (r *replica) setLink(to raft.ID, up bool) {
+func (r *replica) cutLink(to raft.ID, kind cluster.CutKind) {
 	r.linksMu.Lock()
 	defer r.linksMu.Unlock()
-	if up {
-		delete(r.cut, to)
-	} else {
-		r.cut[to] = true
+	r.cut[to] = true
+	if r.links == nil {
+		return
 	}
+	r.links.SetLink(to, false)
+	if kind == cluster.ResetCut {
+		r.links.Reset(to)
+	}
+}
+
+func (r *replica) healLink(to raft.ID) {
+	r.linksMu.Lock()
+	defer r.linksMu.Unlock()
+	delete(r.cut, to)
 	if r.links != nil {
-		r.links.SetLink(to, up)
+		r.links.SetLink(to, true)
 	}
 }
 
@@ -348,7 +379,7 @@ func (r *replica) setLink(to raft.ID, up bool) {
 func (r *replica) Now() raft.Time { return r.c.Now() }
 
 // Send queues a frame with the transport: cluster.Host.
-func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
+func (r *replica) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	if conditions := r.c.conditions.Load(); conditions != nil {
 		drop, delay := conditions.Fate(transports.IsReply(head), r.random)
 		if drop {
@@ -356,11 +387,11 @@ func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
 			return
 		}
 		if delay > 0 {
-			r.sendLater(to, class, slices.Concat(head, body), delay)
+			r.sendLater(to, class, slices.Concat(head, slices.Concat(body...)), delay)
 			return
 		}
 	}
-	r.tr.Send(to, class, head, body)
+	r.tr.Send(to, class, head, body...)
 }
 
 func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, delay time.Duration) {
@@ -370,7 +401,7 @@ func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, de
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			tr.Send(to, class, frame, nil)
+			tr.Send(to, class, frame)
 			tr.Flush()
 		case <-r.c.ctx.Done():
 		}
@@ -384,7 +415,7 @@ func (r *replica) Save(s raft.Save) bool {
 }
 
 // Pending says that proposals wait, which settle will bring before it lets go: cluster.Bringer.
-func (r *replica) Pending() bool { return r.queued() }
+func (r *replica) Pending() bool { return !r.last && r.queued() }
 
 // Compactable is the group's: cluster.Host.
 func (r *replica) Compactable() uint64 { return r.c.compactable() }

@@ -90,7 +90,7 @@ func story(t testing.TB, transport string, seed uint64, replicas int) (digest, e
 		c.Pause(who)
 		step(300 * time.Millisecond)
 		c.Resume(who)
-		cluster.Isolate(c, who)
+		cluster.Isolate(c, who, cluster.SilentCut)
 		c.SetConditions(cluster.Conditions{RequestLoss: 0.05, ReplyHold: 0.1, HoldMin: time.Millisecond, HoldMax: 5 * time.Millisecond})
 		step(300 * time.Millisecond)
 		cluster.Rejoin(c, who)

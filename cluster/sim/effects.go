@@ -7,6 +7,7 @@ type Effects struct {
 	Duplicated uint64 // frames
 	HeldBack   uint64 // frames that others could overtake
 	Cut        uint64 // frames that a cut link refused
+	Reset      uint64 // connections that a cut broke
 	Stalled    uint64 // syncs of a disk
 	WrongClock uint64 // replicas whose clock does not show the world's time
 }
@@ -17,6 +18,7 @@ func (e *Effects) Add(other Effects) {
 	e.Duplicated += other.Duplicated
 	e.HeldBack += other.HeldBack
 	e.Cut += other.Cut
+	e.Reset += other.Reset
 	e.Stalled += other.Stalled
 	e.WrongClock += other.WrongClock
 }

@@ -24,6 +24,7 @@ type carrier struct {
 	wait         [2]int64      // a lost frame is given up after this fraction of a round trip, once a later one is acknowledged
 	giveUp       time.Duration // a connection on which nothing gets through for this long
 	outboxBytes  int           // unsent bytes of a connection, if its link has a rate
+	maxFrame     int           // bytes of a frame; 0 is no limit
 }
 
 // carriers is the table of what can be simulated. The sources of the figures are in the package's doc.
@@ -33,7 +34,32 @@ var carriers = []carrier{
 	{name: "tcp+tls", connects: true, repeats: true, handshake: 2, minDeviation: 200 * time.Millisecond, wait: [2]int64{5, 4}, giveUp: 5 * time.Second, outboxBytes: 64 << 20},
 	{name: "quic", connects: true, repeats: true, perClass: true, handshake: 1, minDeviation: time.Millisecond, peerDelay: 25 * time.Millisecond, wait: [2]int64{9, 8}, giveUp: 2 * time.Second, outboxBytes: 64 << 20},
 	{name: "quic-1stream", connects: true, repeats: true, handshake: 1, minDeviation: time.Millisecond, peerDelay: 25 * time.Millisecond, wait: [2]int64{9, 8}, giveUp: 2 * time.Second, outboxBytes: 64 << 20},
-	{name: "datagram"},
+	{name: "datagram", maxFrame: maxDatagram},
+}
+
+// maxDatagram is the most that a UDP datagram carries over IPv4: 65,535 bytes less the headers of IP and UDP (RFC 768, RFC
+// 791). headBytes of it are set aside for what an engine adds to its entries.
+const (
+	maxDatagram = 65_535 - 20 - 8
+	headBytes   = 256
+)
+
+// MaxPayload returns the size of the largest entry that a transport can carry, 0 if there is no limit.
+func MaxPayload(transport string) int {
+	if k, err := findCarrier(transport); err == nil && k.maxFrame > 0 {
+		return k.maxFrame - headBytes
+	}
+	return 0
+}
+
+// LimitAppends returns the MaxAppendBytes that New gives a group which asks for the given one: over a transport with a limit
+// no more than a frame can carry, where encoding may add as much again as there is data.
+func LimitAppends(transport string, maxAppendBytes int) int {
+	most := MaxPayload(transport) / 2
+	if most > 0 && (maxAppendBytes == 0 || maxAppendBytes > most) {
+		return most
+	}
+	return maxAppendBytes
 }
 
 // Transports lists the names of the transports that can be simulated.
@@ -59,7 +85,7 @@ func findCarrier(name string) (carrier, error) {
 
 const (
 	duplicateAckThreshold = 3                      // RFC 5681, section 3.2; kPacketThreshold of RFC 9002
-	redialAfter           = 100 * time.Millisecond // transports.Config.BackoffMax
+	redialAfter           = 100 * time.Millisecond // from half of this on: transports.Config.BackoffMax
 )
 
 // network is all links and connections of a group. Replicas are named by their place here, which is their ID less 1.
@@ -70,7 +96,9 @@ type network struct {
 	conns  []conn // likewise: one direction of a connection each
 	frames []frame
 	free   []int32
-	number uint64 // of the last frame
+	large  [][]byte // memory of large frames that have arrived
+	kept   int      // bytes of large
+	number uint64   // of the last frame
 
 	effects Effects // of links
 }
@@ -162,7 +190,7 @@ func (w *network) opened(from, to int16) {
 }
 
 // make copies a frame.
-func (w *network) make(from, to int16, class transports.Class, head, body []byte) int32 {
+func (w *network) make(from, to int16, class transports.Class, head []byte, body ...[]byte) int32 {
 	var slot int32
 	if n := len(w.free); n > 0 {
 		slot, w.free = w.free[n-1], w.free[:n-1]
@@ -172,18 +200,63 @@ func (w *network) make(from, to int16, class transports.Class, head, body []byte
 	}
 	f := &w.frames[slot]
 	w.number++
-	*f = frame{from: from, to: to, class: class, gen: f.gen + 1, number: w.number, data: append(append(f.data[:0], head...), body...)}
+	data := append(w.memory(f.data, frameBytes(head, body)), head...)
+	for _, piece := range body {
+		data = append(data, piece...)
+	}
+	*f = frame{from: from, to: to, class: class, gen: f.gen + 1, number: w.number, data: data}
 	return slot
 }
 
-// keptBytes bounds what a frame that is no longer used keeps of its memory.
-const keptBytes = 64 << 10
+// keptBytes bounds what a frame that is no longer used keeps of its memory. That of larger ones is kept apart, and used
+// again for other large ones: new memory for each would cost more than copying into it.
+const (
+	keptBytes      = 64 << 10
+	keptLargeBytes = 64 << 20
+)
+
+// memory returns memory for a frame of that size, empty, preferably that of the frame before in the same slot.
+func (w *network) memory(before []byte, size int) []byte {
+	if size <= keptBytes || cap(before) >= size {
+		return before[:0]
+	}
+	for i := len(w.large) - 1; i >= 0; i-- {
+		if b := w.large[i]; cap(b) >= size {
+			w.large = slices.Delete(w.large, i, i+1)
+			w.kept -= cap(b)
+			return b[:0]
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+// keep keeps the memory of a large frame for another.
+func (w *network) keep(b []byte) {
+	for len(w.large) > 0 && w.kept+cap(b) > keptLargeBytes {
+		w.kept -= cap(w.large[0])
+		w.large = slices.Delete(w.large, 0, 1) // the one that has not been of use for longest
+	}
+	if w.kept+cap(b) <= keptLargeBytes {
+		w.large = append(w.large, b)
+		w.kept += cap(b)
+	}
+}
+
+// frameBytes returns the size of a frame.
+func frameBytes(head []byte, body [][]byte) int {
+	size := len(head)
+	for _, piece := range body {
+		size += len(piece)
+	}
+	return size
+}
 
 // release ends a frame. Events that refer to it are out of date.
 func (w *network) release(slot int32) {
 	f := &w.frames[slot]
 	f.gen++
 	if cap(f.data) > keptBytes {
+		w.keep(f.data)
 		f.data = nil
 	}
 	w.free = append(w.free, slot)
@@ -206,17 +279,17 @@ func (w *network) tell(fate FrameFate, slot int32) {
 }
 
 // refuse counts a frame that is dropped before it is sent.
-func (w *network) refuse(from, to int16, class transports.Class, head, body []byte) {
+func (w *network) refuse(from, to int16, class transports.Class, head []byte, body ...[]byte) {
 	w.c.replicas[from].dropped++
 	if w.c.cfg.OnFrame != nil {
 		w.c.cfg.OnFrame(Frame{At: w.c.now, Fate: FrameDropped, From: raft.ID(from + 1), To: raft.ID(to + 1), Class: class,
-			Bytes: slices.Concat(head, body)})
+			Bytes: slices.Concat(head, slices.Concat(body...))})
 	}
 }
 
 // delay keeps a frame until t before the transport gets it.
-func (w *network) delay(from, to int16, class transports.Class, t raft.Time, head, body []byte) {
-	slot := w.make(from, to, class, head, body)
+func (w *network) delay(from, to int16, class transports.Class, t raft.Time, head []byte, body ...[]byte) {
+	slot := w.make(from, to, class, head, body...)
 	f := &w.frames[slot]
 	f.epoch = w.c.replicas[from].life
 	w.c.push(t, event{kind: EventDelayed, slot: slot, gen: f.gen, on: from})
@@ -226,7 +299,7 @@ func (w *network) delay(from, to int16, class transports.Class, t raft.Time, hea
 func (w *network) sendDelayed(slot int32) {
 	f := w.frames[slot]
 	if r := w.c.replicas[f.from]; r.core != nil && r.life == f.epoch {
-		w.send(f.from, f.to, f.class, w.c.now, f.data, nil)
+		w.send(f.from, f.to, f.class, w.c.now, f.data)
 		w.release(slot)
 	} else {
 		w.drop(slot)
@@ -234,14 +307,15 @@ func (w *network) sendDelayed(slot int32) {
 }
 
 // send gives a frame to the transport at a time from now on.
-func (w *network) send(from, to int16, class transports.Class, at raft.Time, head, body []byte) {
+func (w *network) send(from, to int16, class transports.Class, at raft.Time, head []byte, body ...[]byte) {
 	l, c := w.at(from, to)
 	k := &w.c.carrier
 	if l.cut {
 		w.effects.Cut++
 	}
-	if l.cut || k.connects && !c.up {
-		w.refuse(from, to, class, head, body)
+	size := frameOverhead + frameBytes(head, body)
+	if l.cut || k.connects && !c.up || k.maxFrame > 0 && size > k.maxFrame {
+		w.refuse(from, to, class, head, body...)
 		return
 	}
 	r := w.c.replicas[from]
@@ -253,17 +327,16 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 		s.written = r.settlings
 		r.writes++
 	}
-	size := frameOverhead + len(head) + len(body)
 	limit := l.queueBytes()
 	if k.outboxBytes > 0 {
-		limit = k.outboxBytes
+		limit = max(k.outboxBytes, size)
 	}
 	left, overflow := l.depart(at, size, limit)
 	if overflow {
-		w.refuse(from, to, class, head, body)
+		w.refuse(from, to, class, head, body...)
 		return
 	}
-	slot := w.make(from, to, class, head, body)
+	slot := w.make(from, to, class, head, body...)
 	f := &w.frames[slot]
 	f.stream, f.epoch, f.first = stream, c.epoch, at
 	w.tell(FrameSent, slot)
@@ -285,7 +358,7 @@ func (w *network) datagram(slot int32, l *link, left raft.Time, size int) {
 	f := &w.frames[slot]
 	if l.Duplicate > 0 && l.random.Float64() < l.Duplicate {
 		w.effects.Duplicated++
-		again := w.make(f.from, f.to, f.class, f.data, nil)
+		again := w.make(f.from, f.to, f.class, f.data)
 		f = &w.frames[slot]
 		w.frames[again].number = f.number
 		w.c.push(left.Add(l.travel()), event{kind: EventFrame, slot: again, on: f.to})
@@ -382,7 +455,7 @@ func (w *network) resend(slot int32) {
 	if w.c.now.Sub(f.first) >= w.c.carrier.giveUp {
 		from, to := f.from, f.to
 		w.disconnect(from, to)
-		w.dial(from, to, redialAfter)
+		w.redial(from, to)
 		return
 	}
 	i := slices.Index(c.lost, slot)
@@ -482,6 +555,21 @@ func (w *network) dial(a, b int16, after time.Duration) {
 	w.c.push(w.c.now.Add(after+handshake), event{kind: EventConnect, on: a, slot: int32(b), gen: c.epoch})
 }
 
+// redial tries to make a connection again after the wait between two attempts.
+func (w *network) redial(a, b int16) {
+	l, _ := w.at(a, b)
+	w.dial(a, b, redialAfter/2+time.Duration(l.random.Int64N(int64(redialAfter/2))))
+}
+
+// reset breaks the connection between two replicas, if there is one; they dial again.
+func (w *network) reset(a, b int16) {
+	if _, c := w.at(a, b); w.c.carrier.connects && c.up {
+		w.effects.Reset++
+		w.disconnect(a, b)
+		w.redial(min(a, b), max(a, b))
+	}
+}
+
 // connect ends a handshake, or finds that it did not succeed and tries again. It reports false if the attempt is out of
 // date: whoever is down dials when it starts.
 func (w *network) connect(a, b int16, epoch uint32) bool {
@@ -491,8 +579,8 @@ func (w *network) connect(a, b int16, epoch uint32) bool {
 	if c.epoch != epoch || c.up || ra.core == nil || rb.core == nil {
 		return false
 	}
-	if there.Down || back.Down || ra.paused || rb.paused {
-		w.dial(a, b, redialAfter)
+	if there.Down || back.Down || there.cut || back.cut || ra.paused || rb.paused {
+		w.redial(a, b)
 		return true
 	}
 	w.opened(a, b)
@@ -502,10 +590,7 @@ func (w *network) connect(a, b int16, epoch uint32) bool {
 	return true
 }
 
-// tellUp tells a replica that its frames can reach a peer again: after a connection was made, or a link healed.
+// tellUp tells a replica that a connection to a peer was made.
 func (w *network) tellUp(from, to int16) {
-	l, c := w.at(from, to)
-	if r := w.c.replicas[from]; r.core != nil && w.c.carrier.connects && c.up && !l.cut {
-		w.c.push(w.c.now, event{kind: EventUp, on: from, slot: int32(to), gen: r.life})
-	}
+	w.c.push(w.c.now, event{kind: EventUp, on: from, slot: int32(to), gen: w.c.replicas[from].life})
 }

@@ -2,9 +2,11 @@ package sim_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
@@ -175,17 +177,65 @@ func TestQueueLimit(t *testing.T) {
 	}
 }
 
-func TestCutDropsAndTellsWhenHealed(t *testing.T) {
+func TestSilentCutDropsAndTellsNobody(t *testing.T) {
 	w := newWorld(t, 2, sim.Config{Transport: "tcp", Links: all(sim.Link{Delay: 10 * time.Millisecond})})
 	w.sendAt(0, appends, 100)
-	w.at(time.Millisecond, func() { w.Cut(1, 2) }) // what is on its way arrives
+	w.at(time.Millisecond, func() { w.Cut(1, 2, cluster.SilentCut) }) // what is on its way arrives
 	w.sendAt(2*time.Millisecond, appends, 100)
 	w.at(3*time.Millisecond, func() { w.Heal(1, 2); w.Heal(1, 2); w.Heal(2, 1) })
 	w.sendAt(4*time.Millisecond, appends, 100)
 	w.run(time.Second)
 	w.arrived(note{ms(10), 1}, note{ms(14), 3})
-	if got := w.probes[1].ups; len(got) != 1 || got[0] != (note{ms(3), 2}) || len(w.probes[2].ups) != 0 {
-		t.Fatalf("told of %v and %v", got, w.probes[2].ups)
+	if got := slices.Concat(w.probes[1].ups, w.probes[2].ups); len(got) != 0 {
+		t.Fatalf("told of %v", got)
+	}
+}
+
+// A reset breaks the connection, with all that is on it. It is made again at the first attempt after the healing, of which
+// there is one every 50 to 100 ms, and both ends are told.
+func TestResetCutTellsOfTheNewConnection(t *testing.T) {
+	for transport, handshake := range map[string]float64{"mem": 0, "tcp": 20, "quic": 20} {
+		w := newWorld(t, 3, sim.Config{Transport: transport, Links: all(sim.Link{Delay: 10 * time.Millisecond})})
+		w.sendAt(0, appends, 100)
+		w.at(time.Millisecond, func() { w.Cut(2, 1, cluster.ResetCut); w.Cut(2, 1, cluster.ResetCut) }) // from either end
+		w.sendAt(2*time.Millisecond, appends, 100)
+		w.at(500*time.Millisecond, func() { w.Heal(1, 2); w.Heal(2, 1); w.Heal(2, 1) })
+		w.sendAt(501*time.Millisecond, appends, 100)
+		w.sendAt(700*time.Millisecond, appends, 100)
+		w.run(time.Second)
+		w.arrived(note{ms(710), 4})
+		one, two := w.probes[1].ups, w.probes[2].ups
+		if len(one) != 1 || len(two) != 1 || one[0] != (note{two[0].at, 2}) || two[0].number != 1 {
+			t.Fatalf("%s: told of %v and %v", transport, one, two)
+		}
+		if at := one[0].at; at <= ms(500) || at > ms(500+100+handshake) {
+			t.Fatalf("%s: connected again at %v", transport, at)
+		}
+	}
+	// Datagrams have no connection that could break.
+	w := newWorld(t, 3, sim.Config{Transport: "datagram", Links: all(sim.Link{Delay: 10 * time.Millisecond})})
+	w.sendAt(0, appends, 100)
+	w.at(time.Millisecond, func() { w.Cut(1, 2, cluster.ResetCut) })
+	w.at(2*time.Millisecond, func() { w.Heal(1, 2) })
+	w.sendAt(3*time.Millisecond, appends, 100)
+	w.run(time.Second)
+	w.arrived(note{ms(10), 1}, note{ms(13), 2})
+}
+
+// Whatever the kind of cut, no connection is made across it: a replica that restarts meanwhile connects afterwards.
+func TestNoConnectionAcrossACut(t *testing.T) {
+	w := newWorld(t, 2, sim.Config{Transport: "tcp", Links: all(sim.Link{Delay: 10 * time.Millisecond})})
+	w.at(time.Millisecond, func() {
+		w.Cut(2, 1, cluster.SilentCut)
+		w.Crash(2)
+		if err := w.Restart(2); err != nil {
+			t.Error(err)
+		}
+	})
+	w.at(time.Second, func() { w.Heal(2, 1) })
+	w.run(2 * time.Second)
+	if got := w.probes[1].ups; len(got) != 1 || got[0].at <= ms(1000) || got[0].at > ms(1120) {
+		t.Fatalf("told of %v", got)
 	}
 }
 
@@ -378,5 +428,21 @@ func TestLinkCheck(t *testing.T) {
 	lan := sim.LAN()
 	if err := lan.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A UDP datagram over IPv4 carries 65,507 bytes, and a larger frame is dropped at once.
+func TestTooLargeForADatagram(t *testing.T) {
+	w := newWorld(t, 2, sim.Config{Transport: "datagram", Links: all(sim.Link{Delay: time.Millisecond})})
+	w.sendAt(0, appends, 65_507)
+	w.sendAt(0, appends, 65_508)
+	w.sendAt(time.Millisecond, appends, 100)
+	w.run(time.Second)
+	w.arrived(note{ms(1), 1}, note{ms(2), 3})
+	if n := w.Counters().Dropped; n != 1 {
+		t.Errorf("%d frames dropped, want 1", n)
+	}
+	if most := sim.MaxPayload("datagram"); most <= 60_000 || most >= 65_507 || sim.MaxPayload("tcp") != 0 {
+		t.Errorf("entries of up to %d bytes travel over datagram, of up to %d over tcp", most, sim.MaxPayload("tcp"))
 	}
 }

@@ -353,7 +353,7 @@ func (r *replica) arm() {
 func (r *replica) Now() raft.Time { return r.clock.at(r.c.now) }
 
 // Send hands a frame to the network: cluster.Host.
-func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
+func (r *replica) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
 	r.sends++
 	at := r.c.now.Add(time.Duration(r.sends) * r.c.cfg.CPUPerMessage)
 	if r.c.conditions != (cluster.Conditions{}) {
@@ -363,11 +363,11 @@ func (r *replica) Send(to raft.ID, class transports.Class, head, body []byte) {
 			return
 		}
 		if delay > 0 {
-			r.c.net.delay(r.at, int16(to-1), class, at.Add(delay), head, body)
+			r.c.net.delay(r.at, int16(to-1), class, at.Add(delay), head, body...)
 			return
 		}
 	}
-	r.c.net.send(r.at, int16(to-1), class, at, head, body)
+	r.c.net.send(r.at, int16(to-1), class, at, head, body...)
 }
 
 // Save hands s to the disk: cluster.Host.

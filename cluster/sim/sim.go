@@ -14,7 +14,8 @@
 // The transports differ in what they make of a Link:
 //
 //   - mem has its delay, jitter and rate, and neither loses, repeats nor reorders;
-//   - datagram hands every frame to the link as it is;
+//   - datagram hands every frame to the link as it is, in one UDP datagram: a larger frame than 65,507 bytes is dropped,
+//     and so the data of an AppendEntries with several entries is limited to half of that, whatever MaxAppendBytes says;
 //   - tcp, tcp+tls and quic-1stream are one ordered stream of bytes between two replicas, quic has one for each class of
 //     messages. What is lost is sent again, and what came after it in its stream waits for it (head-of-line blocking).
 //
@@ -107,7 +108,7 @@ const (
 	FrameSent      FrameFate = iota + 1 // handed to the transport
 	FrameDelivered                      // handed to the receiver
 	FrameLost                           // lost on the way; a transport that repeats will send it again
-	FrameDropped                        // gone for good: link cut, no connection, queue full, receiver down
+	FrameDropped                        // gone for good: link cut, no connection, too large, queue full, receiver down
 )
 
 func (f FrameFate) String() string {
@@ -172,6 +173,7 @@ func New(cfg Config) (*Cluster, error) {
 		c.cfg.EventsPerInstant = 1_000_000
 	}
 	c.carrier = carrier
+	c.cfg.MaxAppendBytes = LimitAppends(cfg.Transport, cfg.MaxAppendBytes)
 	if c.cfg.Observer != nil {
 		c.cfg.Observer = observer{c, cfg.Observer}
 	}
@@ -268,16 +270,15 @@ func (c *Cluster) Resume(id raft.ID) {
 }
 
 // Cut drops what from sends to to.
-func (c *Cluster) Cut(from, to raft.ID) { c.net.link(from, to).cut = true }
-
-// Heal ends a Cut.
-func (c *Cluster) Heal(from, to raft.ID) {
-	l := c.net.link(from, to)
-	if l.cut {
-		l.cut = false
-		c.net.tellUp(int16(from-1), int16(to-1))
+func (c *Cluster) Cut(from, to raft.ID, kind cluster.CutKind) {
+	c.net.link(from, to).cut = true
+	if kind == cluster.ResetCut {
+		c.net.reset(int16(from-1), int16(to-1))
 	}
 }
+
+// Heal ends a Cut.
+func (c *Cluster) Heal(from, to raft.ID) { c.net.link(from, to).cut = false }
 
 // SetConditions changes what all links do to messages, above the transports.
 func (c *Cluster) SetConditions(conditions cluster.Conditions) { c.conditions = conditions }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -26,6 +27,10 @@ func again(c *cli.Context, m *bench.Matrix, simulated *virtual, seed uint64) str
 		case "strategy":
 			if value == "" && !slices.ContainsFunc(strategies.Axes(), c.IsSet) {
 				value = defaultStrategies
+			}
+		case "cut":
+			if value == "" {
+				value = cluster.SilentCut.String()
 			}
 		case "topology":
 			if simulated != nil && simulated.topology != nil {

@@ -99,7 +99,7 @@ func twice(f cli.Flag) error {
 
 // isList reports whether a flag takes values separated by commas.
 func isList(f cli.Flag) bool {
-	return categoryOf(f) == "axes" || slices.Contains([]string{"measure", "faults", "bounds"}, f.Names()[0])
+	return categoryOf(f) == "axes" || slices.Contains([]string{"measure", "heartbeat", "election-timeout", "faults", "bounds"}, f.Names()[0])
 }
 
 func isNumber(arg string) bool {

@@ -208,9 +208,9 @@ func printTally(out io.Writer, t *check.Tally) {
 	}
 	fmt.Fprintf(out, "faults that fired: %s\n", strings.Join(fired, ", "))
 	e := &t.Effects
-	fmt.Fprintf(out, "what they did: %s frames lost, %s duplicated, %s held back, %s cut off; %s syncs stalled, %s clocks wrong at the end\n",
+	fmt.Fprintf(out, "what they did: %s frames lost, %s duplicated, %s held back, %s cut off; %s connections reset, %s syncs stalled, %s clocks wrong at the end\n",
 		humanize.Comma(int64(e.Lost)), humanize.Comma(int64(e.Duplicated)), humanize.Comma(int64(e.HeldBack)), humanize.Comma(int64(e.Cut)),
-		humanize.Comma(int64(e.Stalled)), humanize.Comma(int64(e.WrongClock)))
+		humanize.Comma(int64(e.Reset)), humanize.Comma(int64(e.Stalled)), humanize.Comma(int64(e.WrongClock)))
 }
 
 // shownEvents is how many of the last events are told of a broken rule.

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/explain"
 	"github.com/raftbench/raftbench/internal/nearest"
@@ -26,6 +27,7 @@ func explainCommand() *cli.Command {
 	lan := sim.LAN()
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "scenario", Value: "diverge", Usage: "diverge or lag"},
+		&cli.StringFlag{Name: "cut", Value: cluster.SilentCut.String(), Usage: "how the follower was cut off: silent, frames vanish and nobody is told; reset, connections break"},
 		&cli.StringFlag{Name: "transport", Value: "mem", Usage: "as modelled in virtual time"},
 		&cli.StringFlag{Name: "nodes", Value: "3", Usage: fmt.Sprintf("replicas in the group, odd, 3 to %d", bench.MaxVirtualNodes)},
 		&cli.StringFlag{Name: "payload", Value: "128", Usage: "size of a proposal"},
@@ -130,13 +132,14 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 		into(c, "nodes", number, &m.Nodes),
 		into(c, "payload", sizeBytes, &m.Payloads),
 		into(c, "foreground-rate", perSecond, &foreground),
+		into(c, "cut", cutKind, &m.Cuts),
 	} {
 		if err != nil {
 			return explain.Config{}, err
 		}
 	}
-	if len(m.Transports)*len(m.Scenarios)*len(m.Nodes)*len(m.Payloads)*len(foreground) != 1 {
-		return explain.Config{}, usage("one value each is wanted for --transport, --scenario, --nodes, --payload and --foreground-rate")
+	if len(m.Transports)*len(m.Scenarios)*len(m.Nodes)*len(m.Payloads)*len(foreground)*len(m.Cuts) != 1 {
+		return explain.Config{}, usage("one value each is wanted for --transport, --scenario, --nodes, --payload, --foreground-rate and --cut")
 	}
 	s.Heartbeat, s.ElectionTimeout, s.Foreground = c.Duration("heartbeat"), c.Duration("election-timeout"), foreground[0]
 	s.PreVote, s.CheckQuorum, s.MaxAppendBytes = true, true, 256<<10

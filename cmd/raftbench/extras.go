@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/strategies"
@@ -76,6 +77,7 @@ var everywhere = map[string]func(*cli.Context) []string{
 	"topology":            always(sim.Topologies),
 	"jitter-distribution": always(func() []string { return sim.Distributions }),
 	"arrivals":            always(func() []string { return bench.Arrivals }),
+	"cut":                 always(func() []string { return cluster.CutKinds }),
 	"measure":             always(func() []string { return []string{"on", "off"} }),
 	"diverge-preset":      always(func() []string { return []string{"grid", "figure7", "leaders"} }),
 	"transport": func(c *cli.Context) []string {

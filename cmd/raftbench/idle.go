@@ -67,6 +67,9 @@ func scenariosOf(flag string) (of []string) {
 		return slices.DeleteFunc(scenarioNames(), func(s string) bool { return !hasForeground(s) })
 	}
 	for _, s := range bench.Scenarios {
+		if flag == "cut" && s.Cuts {
+			of = append(of, s.Name)
+		}
 		if slices.ContainsFunc(s.Params, func(p bench.Param) bool { return p.Name == flag }) {
 			of = append(of, s.Name)
 		}

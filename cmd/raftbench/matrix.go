@@ -12,9 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/internal/units"
@@ -46,6 +49,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "axes", Name: "payload", Value: "128", Usage: "size of a proposal, such as 128 or 4KiB"},
 		&cli.StringFlag{Category: "axes", Name: "clients", Value: "16", Usage: "steady: clients of a closed loop"},
 		&cli.StringFlag{Category: "axes", Name: "rate", Usage: "steady: proposals a second of an open loop, instead of clients"},
+		&cli.StringFlag{Category: "axes", Name: "cut", DefaultText: "silent", Usage: "lag, diverge: silent, frames vanish and nobody is told; reset, connections break"},
 
 		&cli.DurationFlag{Category: "every trial", Name: "warmup", Value: 100 * time.Millisecond, Usage: "time before anything is measured"},
 		&cli.DurationFlag{Category: "every trial", Name: "duration", Value: 500 * time.Millisecond, Usage: "steady: measured time"},
@@ -58,7 +62,7 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "pre-vote", Value: true, Usage: "replicas ask before they raise the term"},
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
-		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes"},
+		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes of their data; over " + datagram + " at most 31 KiB"},
 		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
 		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
@@ -93,6 +97,7 @@ Examples:
   raftbench run matrix --scenario diverge --strategy linear-signal,fast-signal,bisect --diverge-entries 1000
   raftbench run matrix --strategy fast-loop,fast-signal-commit --scenario steady --clients 1
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
+  raftbench run matrix --scenario lag --cut silent,reset --engine raftbench,etcd,hashicorp
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
   raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp
 
@@ -132,6 +137,9 @@ func runMatrix(c *cli.Context) error {
 	}
 	if simulated != nil {
 		if err := simulated.timePasses(plan); err != nil {
+			return err
+		}
+		if err := fits(plan); err != nil {
 			return err
 		}
 	}
@@ -265,6 +273,11 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	if m.Strategies, err = strategiesOf(c); err != nil {
 		return nil, err
 	}
+	if c.IsSet("cut") {
+		if err := into(c, "cut", cutKind, &m.Cuts); err != nil {
+			return nil, err
+		}
+	}
 	if c.IsSet("measure") {
 		if err := into(c, "measure", onOff, &m.Measure); err != nil {
 			return nil, err
@@ -354,6 +367,14 @@ func timesOf(c *cli.Context, m *bench.Matrix) error {
 func into[T comparable](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
 	*values, err = list(c, name, parse)
 	return err
+}
+
+func cutKind(name string) (cluster.CutKind, error) {
+	i := slices.Index(cluster.CutKinds, name)
+	if i < 0 {
+		return 0, errors.New(nearest.Unknown("cut", name, cluster.CutKinds))
+	}
+	return cluster.CutKind(i), nil
 }
 
 func names(c *cli.Context, flag string, known []string, values *[]string) error {
@@ -480,6 +501,17 @@ func (v *virtual) timePasses(plan []bench.Planned) error {
 		})
 		if p.Cell.Clients > 0 && len(p.Cell.Choices) > 0 && !waits {
 			return usage("--delay is 0 and nothing else takes time, so a closed loop of %s would stand still: give --delay, --disk-sync or --cpu-per-message, or --rate for an open loop", p.Cell.Strategy)
+		}
+	}
+	return nil
+}
+
+// fits refuses payloads that a simulated transport cannot carry.
+func fits(plan []bench.Planned) error {
+	for _, p := range plan {
+		if most := sim.MaxPayload(p.Cell.Transport); most > 0 && p.Cell.PayloadBytes > most {
+			return usage("--payload is %s bytes: want at most %s with --transport %s, where an entry travels in one UDP datagram, or another transport",
+				humanize.Comma(int64(p.Cell.PayloadBytes)), humanize.Comma(int64(most)), p.Cell.Transport)
 		}
 	}
 	return nil

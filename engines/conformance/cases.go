@@ -39,61 +39,65 @@ func commits(g *group) error {
 }
 
 // isolated: a leader that reaches nobody cannot commit, so it must not acknowledge.
-func isolated(g *group) error {
-	leader, err := g.elect()
-	if err != nil {
-		return err
-	}
-	if err := g.commit(3); err != nil {
-		return err
-	}
-	cluster.Isolate(g, leader)
-	stuck := g.propose(leader, 10)
-	// Long enough for anything that would be acknowledged too early, and shorter than its lease.
-	if err := cluster.Sleep(g.ctx, g, electionTimeout/4); err != nil {
-		return err
-	}
-	for _, e := range stuck {
-		if told, times := e.outcome(); times > 0 && told == cluster.Committed {
-			return fmt.Errorf("a leader without followers acknowledged proposal %d", e.number)
+func isolated(kind cluster.CutKind) func(*group) error {
+	return func(g *group) error {
+		leader, err := g.elect()
+		if err != nil {
+			return err
 		}
+		if err := g.commit(3); err != nil {
+			return err
+		}
+		cluster.Isolate(g, leader, kind)
+		stuck := g.propose(leader, 10)
+		// Long enough for anything that would be acknowledged too early, and shorter than its lease.
+		if err := cluster.Sleep(g.ctx, g, electionTimeout/4); err != nil {
+			return err
+		}
+		for _, e := range stuck {
+			if told, times := e.outcome(); times > 0 && told == cluster.Committed {
+				return fmt.Errorf("a leader without followers acknowledged proposal %d", e.number)
+			}
+		}
+		cluster.Rejoin(g, leader)
+		if err := g.commit(1); err != nil {
+			return err
+		}
+		if err := g.answered(stuck); err != nil {
+			return err
+		}
+		return g.level()
 	}
-	cluster.Rejoin(g, leader)
-	if err := g.commit(1); err != nil {
-		return err
-	}
-	if err := g.answered(stuck); err != nil {
-		return err
-	}
-	return g.level()
 }
 
 // cutLink: a follower that was cut off gets everything once the link is healed, and nobody waits for it meanwhile.
-func cutLink(g *group) error {
-	leader, err := g.elect()
-	if err != nil {
-		return err
+func cutLink(kind cluster.CutKind) func(*group) error {
+	return func(g *group) error {
+		leader, err := g.elect()
+		if err != nil {
+			return err
+		}
+		follower := raft.ID(g.Size())
+		if follower == leader {
+			follower--
+		}
+		if err := g.commit(3); err != nil {
+			return err
+		}
+		if err := g.level(); err != nil {
+			return err
+		}
+		cluster.Isolate(g, follower, kind)
+		before, term := g.Status(follower).Applied, g.Status(leader).Term
+		if err := g.allCommitted(leader, term, g.propose(leader, 500)); err != nil {
+			return err
+		}
+		if now := g.Status(follower).Applied; now != before {
+			return fmt.Errorf("a follower that is cut off went on from index %d to %d", before, now)
+		}
+		cluster.Rejoin(g, follower)
+		return g.level()
 	}
-	follower := raft.ID(g.Size())
-	if follower == leader {
-		follower--
-	}
-	if err := g.commit(3); err != nil {
-		return err
-	}
-	if err := g.level(); err != nil {
-		return err
-	}
-	cluster.Isolate(g, follower)
-	before, term := g.Status(follower).Applied, g.Status(leader).Term
-	if err := g.allCommitted(leader, term, g.propose(leader, 500)); err != nil {
-		return err
-	}
-	if now := g.Status(follower).Applied; now != before {
-		return fmt.Errorf("a follower that is cut off went on from index %d to %d", before, now)
-	}
-	cluster.Rejoin(g, follower)
-	return g.level()
 }
 
 // counts: what is sent for n entries of a known size.
@@ -146,12 +150,12 @@ func quorumOfFive(g *group) error {
 	term := g.Status(leader).Term
 	others := []raft.ID{1, 2, 3, 4, 5}
 	others = slices.DeleteFunc(others, func(id raft.ID) bool { return id == leader })
-	cluster.Isolate(g, others[0])
-	cluster.Isolate(g, others[1])
+	cluster.Isolate(g, others[0], cluster.SilentCut)
+	cluster.Isolate(g, others[1], cluster.SilentCut)
 	if err := g.allCommitted(leader, term, g.propose(leader, 10)); err != nil {
 		return err
 	}
-	cluster.Isolate(g, others[2])
+	cluster.Isolate(g, others[2], cluster.SilentCut)
 	stuck := g.propose(leader, 10)
 	if err := cluster.Sleep(g.ctx, g, electionTimeout/4); err != nil {
 		return err
@@ -179,7 +183,7 @@ func closes(g *group) error {
 	if err != nil {
 		return err
 	}
-	cluster.Isolate(g, leader)
+	cluster.Isolate(g, leader, cluster.SilentCut)
 	stuck := g.propose(leader, 20)
 	if err := g.Close(); err != nil {
 		return err
@@ -248,7 +252,7 @@ func survivesMinority(g *group) error {
 	if behind == leader {
 		behind--
 	}
-	cluster.Isolate(g, behind)
+	cluster.Isolate(g, behind, cluster.SilentCut)
 	term := g.Status(leader).Term
 	if err := g.allCommitted(leader, term, g.propose(leader, 20)); err != nil {
 		return err
@@ -282,7 +286,7 @@ func ackLost(g *group) error {
 	}
 	for id := raft.ID(1); id <= raft.ID(g.Size()); id++ {
 		if id != leader {
-			g.Cut(id, leader)
+			g.Cut(id, leader, cluster.SilentCut)
 		}
 	}
 	list := g.propose(leader, 5)
@@ -319,7 +323,7 @@ func overwritten(g *group) error {
 	if err := g.level(); err != nil {
 		return err
 	}
-	cluster.Isolate(g, leader)
+	cluster.Isolate(g, leader, cluster.SilentCut)
 	stuck := g.propose(leader, 10)
 	next, err := g.newLeader(leader)
 	if err != nil {
@@ -348,6 +352,77 @@ func overwritten(g *group) error {
 		if told, _ := e.outcome(); told == cluster.Committed {
 			return fmt.Errorf("proposal %d of the isolated leader was acknowledged, and its place is taken", e.number)
 		}
+	}
+	return g.level()
+}
+
+// tellsDeposed: whoever waits for a leader that was deposed is told something, although nobody proposes anything more.
+func tellsDeposed(g *group) error {
+	leader, err := g.elect()
+	if err != nil {
+		return err
+	}
+	if err := g.commit(3); err != nil {
+		return err
+	}
+	cluster.Isolate(g, leader, cluster.SilentCut)
+	stuck := g.propose(leader, 20)
+	if _, err := g.newLeader(leader); err != nil {
+		return err
+	}
+	if err := g.answered(stuck); err != nil {
+		return err
+	}
+	for _, e := range stuck {
+		if told, _ := e.outcome(); told == cluster.Committed {
+			return fmt.Errorf("a leader without followers acknowledged proposal %d", e.number)
+		}
+	}
+	cluster.Rejoin(g, leader)
+	if err := g.commit(1); err != nil {
+		return err
+	}
+	return g.level()
+}
+
+// countsElections: counters are the engine's own, not an observer's.
+func countsElections(g *group) error {
+	if _, err := g.elect(); err != nil {
+		return err
+	}
+	if n := g.Counters().Elections; n == 0 {
+		return fmt.Errorf("there is a leader, and %d elections were counted", n)
+	}
+	return nil
+}
+
+// crashesByAnswer: a client may end the replica that answers it.
+func crashesByAnswer(g *group) error {
+	leader, err := g.elect()
+	if err != nil {
+		return err
+	}
+	e := g.record.entry()
+	note := e.proposal.Done
+	e.proposal.Done = func(p *cluster.Proposal) {
+		g.Crash(leader)
+		note(p)
+	}
+	g.Propose(leader, &e.proposal)
+	if err := g.answered([]*entry{e}); err != nil {
+		return err
+	}
+	if err := g.wait("the replica has crashed", func() bool { return !g.Status(leader).Up }); err != nil {
+		return err
+	}
+	if _, err := g.newLeader(leader); err != nil {
+		return err
+	}
+	if err := g.Restart(leader); err != nil {
+		return err
+	}
+	if err := g.commit(1); err != nil {
+		return err
 	}
 	return g.level()
 }

@@ -27,20 +27,28 @@ type Case struct {
 	Use      engines.Use // what it asks of the engine beside steady work
 	run      func(*group) error
 	replicas int // 0 for three
+	// unobserved leaves the observer out, so nothing is known of what replicas apply.
+	unobserved bool
+	patience   time.Duration // 0 for the usual
 }
 
 // Cases are in the order of what builds upon what.
 var Cases = []Case{
 	{Name: "commits in one order", run: commits},
-	{Name: "an isolated leader acknowledges nothing", run: isolated},
+	{Name: "an isolated leader acknowledges nothing", run: isolated(cluster.SilentCut)},
+	{Name: "a leader acknowledges nothing after a reset", run: isolated(cluster.ResetCut)},
 	{Name: "a quorum of five is three", run: quorumOfFive, replicas: 5},
-	{Name: "follows a leader after a cut link", run: cutLink},
+	{Name: "follows a leader after a silent cut", run: cutLink(cluster.SilentCut)},
+	{Name: "follows a leader after a reset", run: cutLink(cluster.ResetCut)},
 	{Name: "counts", run: counts},
 	{Name: "answers all when closed", run: closes},
 	{Name: "acknowledged survives the leader", run: survivesLeader, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "acknowledged survives with one follower cut off", run: survivesMinority, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "does not call failed what it cannot know", run: ackLost, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "tells failed from unknown", run: overwritten, Use: engines.Use{Elections: true}},
+	{Name: "tells the clients of a deposed leader", run: tellsDeposed, Use: engines.Use{Elections: true}},
+	{Name: "counts elections although nobody observes", run: countsElections, Use: engines.Use{Elections: true}, unobserved: true},
+	{Name: "crashes by an answer", run: crashesByAnswer, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "a follower comes back", run: followerReturns, Use: engines.Use{Crashes: true}},
 	{Name: "all come back", run: allReturn, Use: engines.Use{Elections: true, Crashes: true}},
 }
@@ -90,9 +98,12 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 		return err
 	}
 	replicas := cmp.Or(c.replicas, 3)
-	g := &group{ctx: ctx, record: newRecord(replicas)}
+	g := &group{ctx: ctx, record: newRecord(replicas), patience: cmp.Or(c.patience, patience)}
 	cfg := cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
 		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 100, Observer: g.record}
+	if c.unobserved {
+		cfg.Observer = nil
+	}
 	if g.Cluster, err = Open(e, at, cfg); err != nil {
 		return err
 	}
@@ -100,7 +111,7 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	if closed := g.Close(); err == nil {
 		err = closed
 	}
-	if err == nil {
+	if err == nil && !c.unobserved {
 		err = g.verdict()
 	}
 	return err
@@ -120,12 +131,13 @@ func Open(e engines.Engine, at engines.Place, cfg cluster.Config) (cluster.Clust
 // group is a group under test, with a record of all that was proposed and applied.
 type group struct {
 	cluster.Cluster
-	ctx    context.Context
-	record *record
+	ctx      context.Context
+	record   *record
+	patience time.Duration
 }
 
 func (g *group) wait(what string, cond func() bool) error {
-	if err := g.Wait(g.ctx, patience, cond); err != nil {
+	if err := g.Wait(g.ctx, g.patience, cond); err != nil {
 		var states string
 		for id := raft.ID(1); id <= raft.ID(g.Size()); id++ {
 			s := g.Status(id)

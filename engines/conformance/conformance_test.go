@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -28,6 +29,8 @@ func TestFaultyEnginesAreRefused(t *testing.T) {
 		{"calls failed what is committed", "commits in one order", "were committed", pessimist},
 		{"calls failed what it cannot know", "does not call failed what it cannot know", "was told to have failed", know},
 		{"leaves clients without an answer", "answers all when closed", "was answered 0 times", silent},
+		{"never tells that it does not know", "tells the clients of a deposed leader", "all proposals are answered", patient},
+		{"counts for observers only", "counts elections although nobody observes", "0 elections", observed},
 		{"answers twice", "commits in one order", "was answered 2 times", twice},
 		{"does not count", "counts", "entries were sent", uncounted},
 		{"counts bytes five times", "counts", "bytes were sent", counting(func(c *cluster.Counters) { c.Bytes *= 5 })},
@@ -41,6 +44,9 @@ func TestFaultyEnginesAreRefused(t *testing.T) {
 			for _, c := range Cases {
 				if c.Name != plant.found {
 					continue
+				}
+				if plant.words == "all proposals are answered" {
+					c.patience = 5 * time.Second // it is waited out
 				}
 				err := c.Check(t.Context(), e, engines.Place{Transport: mem.Kind()})
 				if err == nil {
@@ -152,6 +158,46 @@ func (mute) Abandon() {}
 func silent(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
 	m, err := cluster.NewReplica(id, cfg, host, disk)
 	return mute{m}, err
+}
+
+// patient keeps to itself what it does not know, until it ends.
+func patient(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, disk)
+	w := &waits{Member: m}
+	w.wrapped = wrapped{m, func(now raft.Time, p *cluster.Proposal) {
+		m.Propose(now, behind(p, func(p *cluster.Proposal) {
+			if p.Outcome == cluster.Unknown && !w.over {
+				w.held = append(w.held, p)
+				return
+			}
+			p.Done(p)
+		}))
+	}}
+	return w, err
+}
+
+type waits struct {
+	cluster.Member
+	wrapped wrapped
+	held    []*cluster.Proposal
+	over    bool
+}
+
+func (w *waits) Propose(now raft.Time, p *cluster.Proposal) { w.wrapped.Propose(now, p) }
+
+func (w *waits) Abandon() {
+	w.over = true
+	w.Member.Abandon()
+	for _, p := range w.held {
+		p.Done(p)
+	}
+}
+
+func observed(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+	if cfg.Observer != nil {
+		return cluster.NewReplica(id, cfg, host, disk)
+	}
+	return uncounted(id, cfg, host, disk)
 }
 
 type unaware struct{ cluster.Member }

@@ -218,8 +218,9 @@ func (m *member) Saved(now raft.Time, seq uint64) {
 	}
 }
 
-// Tick fires what is due.
+// Tick fires what is due, and answers who has waited for too long.
 func (m *member) Tick(now raft.Time) {
+	m.machine.Tick(now)
 	if m.role == raft.Leader {
 		if now >= m.beatAt {
 			m.beatAt = now.Add(m.cfg.Heartbeat)
@@ -239,13 +240,14 @@ func (m *member) Tick(now raft.Time) {
 
 // Deadline returns when Tick has something to do.
 func (m *member) Deadline() raft.Time {
+	at := m.machine.Deadline()
 	switch {
 	case m.role == raft.Leader:
-		return m.beatAt
+		return min(at, m.beatAt)
 	case m.leader != 0:
-		return min(m.leaseAt, m.electionAt)
+		return min(at, m.leaseAt, m.electionAt)
 	}
-	return m.electionAt
+	return min(at, m.electionAt)
 }
 
 func (m *member) restartElectionTimer(now raft.Time) {
@@ -313,6 +315,7 @@ func (m *member) ready(now raft.Time) {
 	if s := rd.SoftState; s != nil {
 		m.changeRole(now, roleOf(s.RaftState))
 	}
+	m.machine.Lead(now, m.role == raft.Leader, m.term, m.cfg.ElectionTimeout)
 	if !etcdraft.IsEmptyHardState(hard) && hard.GetCommit() > m.commit {
 		m.commit = hard.GetCommit()
 		m.event(raft.Event{Kind: raft.EventCommitted, Index: m.commit, Term: m.term})
@@ -446,7 +449,7 @@ func (m *member) send(msg *raftpb.Message) {
 	case raftpb.MsgHeartbeatResp:
 		class = transports.ClassHeartbeat
 	}
-	m.host.Send(to, class, frame, nil)
+	m.host.Send(to, class, frame)
 	if msg.GetType() == raftpb.MsgSnap {
 		// The library sends nothing more until it is told what became of it; should it be lost, the next append says so.
 		m.node.ReportSnapshot(msg.GetTo(), etcdraft.SnapshotFinish)

@@ -33,6 +33,8 @@ type member struct {
 
 	message  raft.Message // the one being handled
 	head     []byte       // scratch
+	body     [][]byte     // scratch
+	runs     []raft.Entries
 	counters cluster.Counters
 	events   []raft.Event
 
@@ -240,11 +242,13 @@ func (m *member) append(now raft.Time) {
 }
 
 func (m *member) sendBatch(p *follower) {
-	e := m.log.Slice(p.next, m.last, m.maxBytes)
-	m.send(p.id, &raft.Message{Type: raft.AppendEntries, Term: m.term, Seq: p.epoch, PrevLogIndex: p.next - 1, Entries: e})
-	m.event(raft.Event{Kind: raft.EventSent, Peer: p.id, Prev: p.next - 1, Index: e.Last(), Count: e.Count, Bytes: len(e.Bytes)})
-	p.next = e.Last() + 1
-	p.flights = append(p.flights, e.Last())
+	m.runs = m.log.AppendRuns(m.runs[:0], p.next, m.last, m.maxBytes)
+	last := m.runs[len(m.runs)-1].Last()
+	msg := raft.Message{Type: raft.AppendEntries, Term: m.term, Seq: p.epoch, PrevLogIndex: p.next - 1, Entries: m.runs[0], More: m.runs[1:]}
+	m.send(p.id, &msg)
+	m.event(raft.Event{Kind: raft.EventSent, Peer: p.id, Prev: p.next - 1, Index: last, Count: msg.EntryCount(), Bytes: msg.EntryBytes()})
+	p.next = last + 1
+	p.flights = append(p.flights, last)
 }
 
 // apply applies what enough followers have, and reports whether there was anything.
@@ -260,7 +264,7 @@ func (m *member) apply() bool {
 		return false
 	}
 	for next := before + 1; next <= upTo; {
-		e := m.log.Slice(next, upTo, int(^uint(0)>>1))
+		e := m.log.Slice(next, upTo)
 		m.machine.Apply(e)
 		next = e.Last() + 1
 	}
@@ -276,11 +280,12 @@ func (m *member) send(to raft.ID, msg *raft.Message) {
 	m.counters.Messages++
 	if msg.Type == raft.AppendEntries {
 		m.counters.AppendEntries++
-		m.counters.EntriesSent += uint64(msg.Entries.Count)
+		m.counters.EntriesSent += uint64(msg.EntryCount())
 	}
 	m.counters.Bytes += uint64(transports.EncodedSize(msg))
 	m.head = transports.AppendMessage(m.head[:0], msg)
-	m.host.Send(to, transports.ClassAppend, m.head, msg.Entries.Bytes)
+	m.body = transports.AppendBody(m.body[:0], msg)
+	m.host.Send(to, transports.ClassAppend, m.head, m.body...)
 }
 
 func (m *member) event(e raft.Event) {
@@ -294,11 +299,8 @@ func (m *member) Deadline() raft.Time {
 	if m.leader == m.id {
 		return m.beatAt
 	}
-	return never
+	return cluster.Never
 }
-
-// never is later than any moment there is.
-const never = raft.Time(1<<63 - 1)
 
 // Status returns what a scenario may know of the member.
 func (m *member) Status() cluster.Status {

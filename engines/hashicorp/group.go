@@ -147,8 +147,18 @@ func (g *Group) Campaign(id raft.ID) { g.replica(id).campaign() }
 // Status returns what is known of a replica.
 func (g *Group) Status(id raft.ID) cluster.Status { return g.replica(id).status() }
 
-// Crash closes a replica's connections and shuts the library down; its store survives.
-func (g *Group) Crash(id raft.ID) { g.replica(id).crash() }
+// Crash closes a replica's connections and shuts the library down; its store survives. A client that is being answered
+// is not waited for: it may be the one that asks.
+func (g *Group) Crash(id raft.ID) {
+	if !cluster.CalledBy("hashicorp.(*answers).answer") {
+		g.replica(id).crash()
+		return
+	}
+	g.At(g.Now(), func(raft.Time) raft.Time {
+		g.replica(id).crash()
+		return 0
+	})
+}
 
 // Restart starts a crashed replica from its store, on its old address. The error is the system's, about the address.
 func (g *Group) Restart(id raft.ID) error {
@@ -185,7 +195,7 @@ func (g *Group) Resume(id raft.ID) {
 
 // Cut breaks the connections between two replicas, and refuses new ones until Heal; see the package's doc for the other
 // direction.
-func (g *Group) Cut(from, to raft.ID) { g.setLink(from, to, true) }
+func (g *Group) Cut(from, to raft.ID, _ cluster.CutKind) { g.setLink(from, to, true) }
 
 // Heal ends a Cut.
 func (g *Group) Heal(from, to raft.ID) { g.setLink(from, to, false) }

@@ -116,7 +116,7 @@ func (rf *Raft) do(input func(now raft.Time)) (replies []raft.Message) {
 		rf.save(out.Save)
 		for _, m := range out.Messages {
 			if m.Type == raft.AppendEntries || m.Type == raft.RequestVote {
-				m.Entries.Bytes = bytes.Clone(m.Entries.Bytes) // the call outlives the core's memory
+				m = m.Clone() // the call outlives the core's memory
 				go rf.call(&m)
 			} else {
 				replies = append(replies, m)

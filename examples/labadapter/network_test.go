@@ -204,8 +204,8 @@ func (n *network) Restart(id raft.ID) error {
 	return nil
 }
 
-func (n *network) Cut(from, to raft.ID)  { n.set(from, to, true) }
-func (n *network) Heal(from, to raft.ID) { n.set(from, to, false) }
+func (n *network) Cut(from, to raft.ID, _ cluster.CutKind) { n.set(from, to, true) }
+func (n *network) Heal(from, to raft.ID)                   { n.set(from, to, false) }
 
 func (n *network) set(from, to raft.ID, cut bool) {
 	n.mu.Lock()

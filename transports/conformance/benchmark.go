@@ -79,7 +79,7 @@ func roundTrips(b *testing.B, kind transports.Kind, replicas int) {
 		binary.LittleEndian.PutUint64(frame, n)
 		began.Store(int64(time.Since(origin)))
 		for to := 2; to <= replicas; to++ {
-			self.Send(raft.ID(to), transports.ClassAppend, frame, nil)
+			self.Send(raft.ID(to), transports.ClassAppend, frame)
 		}
 		self.Flush()
 	}
@@ -104,7 +104,7 @@ func roundTrips(b *testing.B, kind transports.Kind, replicas int) {
 	for range replicas - 1 {
 		react = append(react, func(self transports.Transport) reactor {
 			return reactor{func(from raft.ID, frame []byte, more bool) {
-				self.Send(from, transports.ClassAppend, frame, nil)
+				self.Send(from, transports.ClassAppend, frame)
 				if !more {
 					self.Flush()
 				}
@@ -143,7 +143,7 @@ func stream(b *testing.B, kind transports.Kind) {
 			return reactor{func(from raft.ID, _ []byte, more bool) {
 				if count++; !more {
 					binary.LittleEndian.PutUint64(answer, count)
-					self.Send(from, transports.ClassAppend, answer, nil)
+					self.Send(from, transports.ClassAppend, answer)
 					self.Flush()
 				}
 			}}

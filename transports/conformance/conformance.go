@@ -40,6 +40,8 @@ var cases = []struct {
 	{"drops without a connection", dropsWithoutConnection},
 	{"never blocks on a stuck peer", neverBlocks},
 	{"cuts and heals", cutsAndHeals},
+	{"connects once healed", connectsOnceHealed},
+	{"resets", resets},
 	{"reconnects after the higher ID restarts", func(s *suite) { reconnects(s, 2) }},
 	{"reconnects after the lower ID restarts", func(s *suite) { reconnects(s, 1) }},
 	{"stays connected when idle", staysConnected},

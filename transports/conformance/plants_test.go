@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,15 +22,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // plant is the mem transport with a fault.
 type plant struct {
 	transports.Transport
-	send  func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool
-	watch func(transports.Handler) transports.Handler
-	leak  func()
-	sent  atomic.Int64
+	handler transports.Handler
+	link    func(p *plant, to raft.ID, up bool) // in the place of SetLink
+	send    func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool
+	watch   func(transports.Handler) transports.Handler
+	leak    func()
+	noReset bool
+	sent    atomic.Int64
 }
 
-func (p *plant) Send(to raft.ID, class transports.Class, head, body []byte) bool {
+func (p *plant) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) bool {
 	if p.send == nil {
-		return p.Transport.Send(to, class, head, body)
+		return p.Transport.Send(to, class, head, body...)
 	}
 	return p.send(p.Transport, int(p.sent.Add(1)), to, class, head, body)
 }
@@ -38,7 +42,22 @@ func (p *plant) Start(peers map[raft.ID]string, h transports.Handler) {
 	if p.watch != nil {
 		h = p.watch(h)
 	}
+	p.handler = h
 	p.Transport.Start(peers, h)
+}
+
+func (p *plant) SetLink(to raft.ID, up bool) {
+	if p.link == nil {
+		p.Transport.SetLink(to, up)
+	} else {
+		p.link(p, to, up)
+	}
+}
+
+func (p *plant) Reset(to raft.ID) {
+	if !p.noReset {
+		p.Transport.Reset(to)
+	}
 }
 
 func (p *plant) Close() error {
@@ -125,32 +144,32 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 		{"reorders", "delivers in order", "arrived, want", func() *plant {
 			var mu sync.Mutex
 			held := map[raft.ID][]byte{}
-			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool {
+			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
 				mu.Lock()
 				defer mu.Unlock()
 				if class == transports.ClassAppend && n%50 < 3 && held[to] == nil {
-					held[to] = append(append([]byte{}, head...), body...)
+					held[to] = slices.Concat(head, slices.Concat(body...))
 					return true
 				}
-				ok := inner.Send(to, class, head, body)
+				ok := inner.Send(to, class, head, body...)
 				if b := held[to]; b != nil && class == transports.ClassAppend {
 					delete(held, to)
-					inner.Send(to, class, b, nil)
+					inner.Send(to, class, b)
 				}
 				return ok
 			}}
 		}},
 		{"drops silently", "delivers in order", "all frames", func() *plant {
-			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool {
-				return n%500 == 0 || inner.Send(to, class, head, body)
+			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
+				return n%500 == 0 || inner.Send(to, class, head, body...)
 			}}
 		}},
 		{"doubles", "delivers in order", "arrived, want", func() *plant {
-			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool {
+			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
 				if n%500 == 0 {
-					inner.Send(to, class, head, body)
+					inner.Send(to, class, head, body...)
 				}
-				return inner.Send(to, class, head, body)
+				return inner.Send(to, class, head, body...)
 			}}
 		}},
 		{"changes a byte", "delivers in order", "is not what was sent", watching(handler{receive: func(h transports.Handler, from raft.ID, frame []byte, more bool) {
@@ -166,13 +185,13 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 			h.Receive(from, frame, false)
 		}})},
 		{"takes large frames", "carries frames up to the limit", "was accepted", func() *plant {
-			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool {
-				return inner.Send(to, class, head, body) || len(head)+len(body) > 1<<20
+			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
+				return inner.Send(to, class, head, body...) || len(head)+len(slices.Concat(body...)) > 1<<20
 			}}
 		}},
 		{"blocks when the queue is full", "never blocks on a stuck peer", "waited for a peer", func() *plant {
-			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool {
-				for !inner.Send(to, class, head, body) {
+			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
+				for !inner.Send(to, class, head, body...) {
 					if inner.Flush(); inner.Stats().DroppedNoConnection > 0 {
 						return false
 					}
@@ -181,23 +200,21 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 				return true
 			}}
 		}},
-		{"is silent when a link heals", "cuts and heals", "Up when healed", watching(handler{up: func() func(transports.Handler, raft.ID) {
-			var mu sync.Mutex
-			type link struct {
-				h    transports.Handler
-				peer raft.ID
-			}
-			seen := map[link]bool{}
-			return func(h transports.Handler, peer raft.ID) {
-				mu.Lock()
-				first := !seen[link{h, peer}]
-				seen[link{h, peer}] = true
-				mu.Unlock()
-				if first {
-					h.Up(peer)
+		{"tells when a link heals", "cuts and heals", "cut and healed in silence", func() *plant {
+			return &plant{link: func(p *plant, to raft.ID, up bool) {
+				if p.Transport.SetLink(to, up); up && p.handler != nil {
+					p.handler.Up(to)
 				}
-			}
-		}()})},
+			}}
+		}},
+		{"cuts what is sent, not connections", "connects once healed", "Up while the link is cut", func() *plant {
+			cut := map[raft.ID]bool{} // a test's goroutine sets links and sends
+			return &plant{link: func(_ *plant, to raft.ID, up bool) { cut[to] = !up },
+				send: func(inner transports.Transport, _ int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
+					return !cut[to] && inner.Send(to, class, head, body...)
+				}}
+		}},
+		{"does not reset", "resets", "Down at both", func() *plant { return &plant{noReset: true} }},
 		{"is silent when a connection breaks", "reconnects after the lower ID restarts", "Down", watching(handler{down: func(transports.Handler, raft.ID) {}})},
 		{"tells twice when a connection breaks", "reconnects after the higher ID restarts", "Down", watching(handler{down: func(h transports.Handler, peer raft.ID) {
 			h.Down(peer)
@@ -209,8 +226,8 @@ func TestTheSuiteFindsFaults(t *testing.T) {
 			return &plant{leak: sync.OnceFunc(func() { go func() { <-stop }() })}
 		}},
 		{"allocates", "allocates nothing", "allocations", func() *plant {
-			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head, body []byte) bool {
-				return inner.Send(to, class, append([]byte(nil), head...), body)
+			return &plant{send: func(inner transports.Transport, n int, to raft.ID, class transports.Class, head []byte, body [][]byte) bool {
+				return inner.Send(to, class, append([]byte(nil), head...), body...)
 			}}
 		}},
 	} {

@@ -78,7 +78,7 @@ func TestRestartAfterACrashIsNoticed(t *testing.T) {
 				t.Fatalf("heard %q, want down", e)
 			}
 		case <-beat.C:
-			one.Send(2, transports.ClassHeartbeat, make([]byte, 45), nil)
+			one.Send(2, transports.ClassHeartbeat, make([]byte, 45))
 			one.Flush()
 		case <-deadline:
 			t.Fatal("the crash was not noticed")
