@@ -16,7 +16,9 @@ func TestUniformArrivals(t *testing.T) {
 			t.Errorf("proposal %d is due at %v, want %v", i, g.at(i), want)
 		}
 	}
-	for at, want := range map[time.Duration]uint64{0: 0, 1: 1, time.Second: 4, 1250 * time.Millisecond: 5, 1251 * time.Millisecond: 6} {
+	for at, want := range map[time.Duration]uint64{
+		0: 0, 1: 1, time.Second: 4, 1250 * time.Millisecond: 5, 1251 * time.Millisecond: 6,
+	} {
 		if n := g.before(raft.Time(1000).Add(at)); n != want {
 			t.Errorf("%d are due within %v, want %d", n, at, want)
 		}

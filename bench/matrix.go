@@ -261,7 +261,15 @@ const (
 	MaxDuration     = 24 * time.Hour // of whatever is given as a time
 )
 
+// check checks the settings, axes first.
 func (m *Matrix) check() error {
+	if err := m.checkAxes(); err != nil {
+		return err
+	}
+	return m.checkCommon()
+}
+
+func (m *Matrix) checkAxes() error {
 	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
 		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
 	}
@@ -307,6 +315,10 @@ func (m *Matrix) check() error {
 			return fmt.Errorf("--election-timeout is %v: want at most %v", t.electionTimeout, MaxDuration)
 		}
 	}
+	return nil
+}
+
+func (m *Matrix) checkCommon() error {
 	c := &m.Common
 	switch {
 	case m.Repeat < 1 || m.Repeat > MaxTrials:

@@ -2,8 +2,8 @@ package bench
 
 import "time"
 
-// What simulating takes on one core of about 2024, measured with 3 and 51 replicas and payloads from 128 B to 8 MiB. It is
-// for estimates, which say "roughly": other machines differ by a factor of two or three.
+// What simulating takes on one core of about 2024, measured with 3 and 51 replicas and payloads from 128 B to 8 MiB. It
+// is for estimates, which say "roughly": other machines differ by a factor of two or three.
 const (
 	simulateTrial   = 5 * time.Millisecond
 	simulateCommit  = 2 * time.Microsecond
@@ -33,5 +33,6 @@ func (s *Settings) simulating(scenario Scenario, trial time.Duration) time.Durat
 	}
 	messages := rounds * 2 * float64(s.Nodes-1)
 	bytes := commits * float64(s.Nodes) * float64(s.PayloadBytes)
-	return simulateTrial + time.Duration(commits*float64(simulateCommit)+messages*float64(simulateMessage)+bytes*simulateByteNs)
+	work := commits*float64(simulateCommit) + messages*float64(simulateMessage) + bytes*simulateByteNs
+	return simulateTrial + time.Duration(work)
 }

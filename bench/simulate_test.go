@@ -7,7 +7,8 @@ import (
 
 // The estimate for virtual time follows what there is to simulate, not the time that is simulated.
 func TestSimulatingIsAboutWork(t *testing.T) {
-	small := Settings{Nodes: 3, PayloadBytes: 128, Clients: 1, Heartbeat: 100 * time.Millisecond, Strategy: ownWay, RoundTrip: 500 * time.Microsecond}
+	small := Settings{Nodes: 3, PayloadBytes: 128, Clients: 1, Heartbeat: 100 * time.Millisecond, Strategy: ownWay,
+		RoundTrip: 500 * time.Microsecond}
 	base := small.simulating(steady, 2*time.Second)
 	if base > time.Second {
 		t.Errorf("some thousand commits of 128 B are estimated at %v", base)

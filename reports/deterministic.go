@@ -51,5 +51,6 @@ func (s *Summary) deterministicText() string {
 	case n > 3:
 		who = fmt.Sprintf("%d of %d cells", n, len(s.Cells))
 	}
-	return "deterministic: the trials of " + who + " come out the same whatever the seed: one trial repeated; --arrivals poisson, --jitter or --loss draws what differs in life"
+	return "deterministic: the trials of " + who + " come out the same whatever the seed: one trial repeated; " +
+		"--arrivals poisson, --jitter or --loss draws what differs in life"
 }

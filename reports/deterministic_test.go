@@ -12,15 +12,17 @@ import (
 // A cell whose trials are one trial repeated is said to be: in virtual time, of two trials on, if nothing differs.
 func TestDeterministicIsTold(t *testing.T) {
 	make := func(clock string, trials int, change func(*results.Trial)) bool {
-		run := &results.Run{Header: results.Header{Job: "matrix", Clock: clock, Repeat: trials,
-			Cells: []results.Cell{{Strategy: "eager", Transport: "tcp", Scenario: "steady", Nodes: 3, Clients: 1}}}, End: &results.End{Trials: trials}}
+		cell := results.Cell{Strategy: "eager", Transport: "tcp", Scenario: "steady", Nodes: 3, Clients: 1}
+		run := &results.Run{End: &results.End{Trials: trials}}
+		run.Header = results.Header{Job: "matrix", Clock: clock, Repeat: trials, Cells: []results.Cell{cell}}
 		for i := range trials {
 			h := results.NewHistogram()
 			if err := h.Record(time.Millisecond); err != nil {
 				t.Fatal(err)
 			}
-			one := results.Trial{Repeat: i, Order: 7 - i, Status: results.OK, Measured: time.Second, ThroughputPerSec: 1, Latency: h,
-				Counts: results.Counts{Proposed: 1, Committed: 1}, Window: results.Counts{Proposed: 1, Committed: 1}, LogDigest: "00"}
+			counts := results.Counts{Proposed: 1, Committed: 1}
+			one := results.Trial{Repeat: i, Order: 7 - i, Status: results.OK, Measured: time.Second, ThroughputPerSec: 1,
+				Latency: h, Counts: counts, Window: counts, LogDigest: "00"}
 			if i == trials-1 && change != nil {
 				change(&one)
 			}

@@ -33,7 +33,8 @@ func refuseIdle(given []string, m *bench.Matrix) error {
 // idleBecause returns why a flag of run matrix has no part in any of the matrix's cells, in words that follow its name;
 // "" if it has one.
 func idleBecause(name string, m *bench.Matrix) string {
-	if of := scenariosOf(name); of != nil && !slices.ContainsFunc(of, func(s string) bool { return slices.Contains(m.Scenarios, s) }) {
+	of := scenariosOf(name)
+	if of != nil && !slices.ContainsFunc(of, func(s string) bool { return slices.Contains(m.Scenarios, s) }) {
 		word := "scenario"
 		if len(of) > 1 {
 			word = "scenarios"

@@ -128,20 +128,9 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	plan, err := m.Plan()
+	plan, err := planOf(c, m, simulated)
 	if err != nil {
-		return usage("%v", err)
-	}
-	if err := checkPortRange(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
-	}
-	if simulated != nil {
-		if err := simulated.timePasses(plan); err != nil {
-			return err
-		}
-		if err := fits(plan); err != nil {
-			return err
-		}
 	}
 	note := noteOf(c, m)
 	seed := c.Uint64("seed")
@@ -176,6 +165,24 @@ func runMatrix(c *cli.Context) error {
 	}
 	fmt.Fprintf(c.App.ErrWriter, "%s, %s, seed %d, in %s\n", size.what, size.long, seed, writer.Dir())
 	return carryOut(c, &run, writer, format)
+}
+
+// planOf plans the cells, and finds out whether they can be run.
+func planOf(c *cli.Context, m *bench.Matrix, simulated *virtual) ([]bench.Planned, error) {
+	plan, err := m.Plan()
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	if err := checkPortRange(c.Int("port"), slices.Max(m.Nodes)); err != nil {
+		return nil, err
+	}
+	if simulated == nil {
+		return plan, nil
+	}
+	if err := simulated.timePasses(plan); err != nil {
+		return nil, err
+	}
+	return plan, fits(plan)
 }
 
 // matrixAsked reads all flags that shape the cells. It returns nil for the wall clock's network and disk.
@@ -266,7 +273,7 @@ func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Ru
 // defaultStrategies are those of the classroom, and what they lead to.
 const defaultStrategies = "linear-loop,linear-signal,fast-loop,fast-signal,fast-signal-commit,eager"
 
-// matrixOf reads the flags.
+// matrixOf reads the flags of axes and trials.
 func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	m := &bench.Matrix{Repeat: c.Int("repeat"), Name: strategies.String, Choices: strategies.Choices}
 	var err error
@@ -301,19 +308,23 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 			return nil, err
 		}
 	}
-	s := &m.Common
-	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
-	if c.Duration("timeout") == 0 {
-		return nil, usage("--timeout is 0s: want more than 0, up to %v", bench.MaxDuration)
-	}
 	if err := timesOf(c, m); err != nil {
 		return nil, err
 	}
+	return m, settingsOfTrials(c, &m.Common)
+}
+
+// settingsOfTrials reads what holds for every trial, but for times that may be axes.
+func settingsOfTrials(c *cli.Context, s *bench.Settings) error {
+	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
+	if c.Duration("timeout") == 0 {
+		return usage("--timeout is 0s: want more than 0, up to %v", bench.MaxDuration)
+	}
 	var arrivals []string
 	if err := names(c, "arrivals", bench.Arrivals, &arrivals); err != nil {
-		return nil, err
+		return err
 	} else if len(arrivals) != 1 {
-		return nil, usage("--arrivals is %s: it takes one value", nearest.Quote(c.String("arrivals")))
+		return usage("--arrivals is %s: it takes one value", nearest.Quote(c.String("arrivals")))
 	}
 	s.Arrivals = arrivals[0]
 	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
@@ -324,14 +335,14 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 		single(c, "foreground-rate", perSecond, &s.Foreground), single(c, "max-append", sizeBytes, &s.MaxAppendBytes),
 	} {
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if count < 0 {
-		return nil, usage("--count is %d: want 0, for a time, or more", count)
+		return usage("--count is %d: want 0, for a time, or more", count)
 	}
 	if retain < 0 {
-		return nil, usage("--retain is %d: want 0, for all, or more", retain)
+		return usage("--retain is %d: want 0, for all, or more", retain)
 	}
 	s.Count, s.Retain = uint64(count), uint64(retain)
 	s.Params = map[string]string{}
@@ -340,7 +351,7 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 			s.Params[p.Name] = plainNumber(c.String(p.Name))
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // timesOf reads heartbeats and election timeouts: one of them holds for all cells, several are an axis.

@@ -106,33 +106,10 @@ func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 			continue
 		}
 		moment = nil
-		what, folder, _ := strings.Cut(args[1], ":")
-		switch what {
-		case "fill":
-			fill(ts, ts.MkAbs(folder))
-		case "remove":
-			ts.Check(os.RemoveAll(ts.MkAbs(folder)))
-		case "interrupt", "interrupt-twice", "hangup", "hangup-twice", "hangup-on":
-			var signal os.Signal = os.Interrupt
-			if strings.HasPrefix(what, "hangup") {
-				signal = syscall.SIGHUP
-			}
-			if err := cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) { // it may be quick to end
-				ts.Check(err)
-			}
-			if what == "hangup-on" {
-				go func() {
-					for cmd.Process.Signal(syscall.SIGHUP) == nil { // to its last moment
-						runtime.Gosched()
-					}
-				}()
-			}
-			if once, twice := strings.CutSuffix(what, "-twice"); twice {
-				moment = regexp.MustCompile(`once more`) // the first has arrived
-				args[1] = once
-			}
-		default:
-			ts.Fatalf("during cannot %q", what)
+		what, twice := strings.CutSuffix(args[1], "-twice")
+		disturb(ts, cmd.Process, what)
+		if twice {
+			moment, args[1] = regexp.MustCompile(`once more`), what // the first has arrived
 		}
 	}
 	got := statusOf(ts, cmd.Wait())
@@ -144,6 +121,34 @@ func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(got) != args[2] {
 		ts.Fatalf("exit status is %d, want %s", got, args[2])
+	}
+}
+
+// disturb does to a running program what cmdDuring can.
+func disturb(ts *testscript.TestScript, p *os.Process, what string) {
+	what, folder, _ := strings.Cut(what, ":")
+	send := func(s os.Signal) {
+		if err := p.Signal(s); !errors.Is(err, os.ErrProcessDone) { // it may be quick to end
+			ts.Check(err)
+		}
+	}
+	switch what {
+	case "fill":
+		fill(ts, ts.MkAbs(folder))
+	case "remove":
+		ts.Check(os.RemoveAll(ts.MkAbs(folder)))
+	case "interrupt":
+		send(os.Interrupt)
+	case "hangup":
+		send(syscall.SIGHUP)
+	case "hangup-on":
+		go func() {
+			for p.Signal(syscall.SIGHUP) == nil { // to its last moment
+				runtime.Gosched()
+			}
+		}()
+	default:
+		ts.Fatalf("during cannot %q", what)
 	}
 }
 

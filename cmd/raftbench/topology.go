@@ -87,8 +87,8 @@ func leaderOf(c *cli.Context, m *bench.Matrix, simulated *virtual) (raft.ID, err
 	if simulated != nil && simulated.topology != nil {
 		if i := slices.Index(simulated.topology.Regions, text); i >= 0 {
 			if least := slices.Min(m.Nodes); i >= least {
-				return 0, usage("--leader: %s is region %d, but %d replicas take the first %d: give more --nodes, or choose one of %s",
-					text, i+1, least, least, strings.Join(simulated.topology.Regions[:least], ", "))
+				return 0, usage("--leader: %s is region %d, but %d replicas take the first %d: give more --nodes, or choose "+
+					"one of %s", text, i+1, least, least, strings.Join(simulated.topology.Regions[:least], ", "))
 			}
 			return raft.ID(i + 1), nil
 		}
@@ -100,7 +100,8 @@ func leaderOf(c *cli.Context, m *bench.Matrix, simulated *virtual) (raft.ID, err
 	case err == nil:
 		return 0, usage("--leader is %d: want the number of a replica, from 1 on", n)
 	case simulated == nil || simulated.topology == nil:
-		return 0, usage("--leader: %s is not the number of a replica, such as 2; regions have names with --clock virtual --topology", nearest.Quote(text))
+		return 0, usage("--leader: %s is not the number of a replica, such as 2; regions have names with --clock virtual "+
+			"--topology", nearest.Quote(text))
 	}
 	return 0, usage("--leader: %v", nearest.Unknown("region", text, simulated.topology.Regions))
 }

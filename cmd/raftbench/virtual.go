@@ -55,17 +55,7 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 	switch clock := c.String("clock"); clock {
 	case clockVirtual:
 	case clockWall:
-		for _, f := range virtualFlags() {
-			if name := f.Names()[0]; c.IsSet(name) {
-				return nil, usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
-			}
-		}
-		for _, k := range virtualTransports {
-			if slices.Contains(transportsAsked(c), k.name) {
-				return nil, usage("--transport: %s is for --clock virtual: on the wall clock there are %s", k.name, strings.Join(transportNames(), ", "))
-			}
-		}
-		return nil, nil
+		return nil, refuseVirtual(c)
 	default:
 		return nil, usage("--clock: %s", nearest.Unknown("clock", clock, []string{clockWall, clockVirtual}))
 	}
@@ -122,6 +112,21 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 		return nil, usage("%v", err)
 	}
 	return v, nil
+}
+
+// refuseVirtual refuses what there is in virtual time alone.
+func refuseVirtual(c *cli.Context) error {
+	for _, f := range virtualFlags() {
+		if name := f.Names()[0]; c.IsSet(name) {
+			return usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
+		}
+	}
+	for _, k := range virtualTransports {
+		if slices.Contains(transportsAsked(c), k.name) {
+			return usage("--transport: %s is for --clock virtual: on the wall clock there are %s", k.name, strings.Join(transportNames(), ", "))
+		}
+	}
+	return nil
 }
 
 // idle refuses what is out of range, and flags that would change nothing: a user who gives one expects that it does.
