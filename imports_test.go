@@ -34,7 +34,7 @@ var mayImport = map[string]string{
 	"engines/...":         "cluster raft transports internal/wakeup",
 	"results":             "",
 	"reports":             "results",
-	"bench":               "cluster engines raft results check",
+	"bench":               "cluster engines internal/units raft results check",
 	"check":               "cluster cluster/sim raft strategies transports",
 	"check/...":           "bench cluster cluster/live cluster/sim raft results strategies transports transports/mem",
 	"lab":                 "cluster raft results transports",

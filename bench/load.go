@@ -55,6 +55,7 @@ type Load struct {
 	rate    float64
 	grid    grid
 	offered uint64
+	seed    *uint64   // of a Poisson process; nil: evenly spaced
 	stopped raft.Time // when Stop was called
 	after   int       // proposals made since then, which were due before
 	paced   bool      // the pacer has ended
@@ -109,8 +110,12 @@ type client struct {
 const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
-	return &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
+	l := &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
 		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness, patience: max(t.Timeout/3, time.Millisecond)}
+	if t.Arrivals == ArrivalsPoisson {
+		l.seed = &t.seed
+	}
+	return l
 }
 
 // newClient adds a client. The lock is held.
@@ -136,15 +141,18 @@ func (l *Load) Closed(n int, total uint64) {
 	}
 }
 
-// Open starts an open loop of perSecond proposals a second, evenly spaced.
+// Open starts an open loop of perSecond proposals a second, in the mean; Settings.Arrivals says how they are spaced.
 func (l *Load) Open(perSecond float64) {
 	l.begin(0)
 	l.mu.Lock()
 	l.rate = perSecond
-	l.grid = grid{start: l.c.Now(), interval: float64(time.Second) / perSecond}
-	l.page.grid = &grid{start: l.grid.start, interval: l.grid.interval}
+	start := l.c.Now()
+	l.grid = newGrid(start, perSecond, l.seed)
+	own := newGrid(start, perSecond, l.seed) // the ledger's, which shares nothing with the load's
+	l.page.grid = &own
+	first := l.grid.at(0)
 	l.mu.Unlock()
-	l.c.At(l.grid.start, l.pace)
+	l.c.At(first, l.pace)
 }
 
 func (l *Load) begin(total uint64) {

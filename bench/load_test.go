@@ -97,7 +97,7 @@ func TestClockJump(t *testing.T) {
 func freezing(freeze func(t *Trial, leader raft.ID, sleep func()) (goOn bool), span time.Duration) Scenario {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {
-		leader, err := t.Elect(ctx, 1)
+		leader, err := t.Elect(ctx)
 		if err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func TestLoadIsChecked(t *testing.T) {
 	} {
 		sc := steady
 		sc.Run = func(ctx context.Context, t *Trial) error {
-			if _, err := t.Elect(ctx, 1); err != nil {
+			if _, err := t.Elect(ctx); err != nil {
 				return err
 			}
 			load := t.Foreground()
@@ -273,7 +273,7 @@ func TestLoadIsChecked(t *testing.T) {
 func TestOverload(t *testing.T) {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {
-		if _, err := t.Elect(ctx, 1); err != nil {
+		if _, err := t.Elect(ctx); err != nil {
 			return err
 		}
 		load := newLoad(t, t.PayloadBytes)

@@ -30,29 +30,6 @@ type page struct {
 // fates are numbers of proposals, by what their clients were told.
 type fates struct{ committed, failed, unknown bitmap }
 
-// grid is when the proposals of an open loop are due.
-type grid struct {
-	start    raft.Time
-	interval float64 // nanoseconds
-}
-
-// at returns when the proposal at a place, from 0 on, is due.
-func (g *grid) at(place uint64) raft.Time {
-	return g.start.Add(time.Duration(float64(place) * g.interval))
-}
-
-// before returns how many proposals are due before t.
-func (g *grid) before(t raft.Time) uint64 {
-	n := uint64(math.Ceil(float64(max(0, t.Sub(g.start))) / g.interval))
-	for n > 0 && g.at(n-1) >= t {
-		n--
-	}
-	for g.at(n) < t {
-		n++
-	}
-	return n
-}
-
 // newPage returns a load's page.
 func (l *ledger) newPage() *page {
 	p := &page{}

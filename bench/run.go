@@ -43,7 +43,7 @@ func (r *Run) order() []position {
 	return list
 }
 
-// Estimate returns how long the run takes, roughly.
+// Estimate returns how long a user waits for the run, roughly.
 func (r *Run) Estimate() time.Duration {
 	var sum time.Duration
 	for _, p := range r.Plan {
@@ -117,10 +117,12 @@ func (r *Run) trial(ctx context.Context, p *Planned, at position) (result result
 			return r.OpenOwn(own, transport, cfg)
 		}
 	}
-	return runTrial(ctx, p, seedOf(r.Seed, at), r.Virtual, open)
+	return runTrial(ctx, p, seedOf(r.Seed, at.repeat), r.Virtual, open)
 }
 
-// seedOf gives every trial a seed of its own, the same in every run with the same seed.
-func seedOf(seed uint64, at position) uint64 {
-	return rand.NewPCG(seed, uint64(at.cell)<<32|uint64(at.repeat)).Uint64()
+// seedOf gives every repeat a seed, the same in every run with the same seed. All cells share it, so that what is compared
+// was drawn alike: the same packets are lost, the same timeouts run out, as far as the cells do not differ (common random
+// numbers, see Law and Kelton, "Simulation Modeling and Analysis").
+func seedOf(seed uint64, repeat int) uint64 {
+	return rand.NewPCG(seed, uint64(repeat)).Uint64()
 }

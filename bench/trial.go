@@ -20,6 +20,7 @@ type Trial struct {
 	Result  results.Trial
 
 	virtual bool
+	seed    uint64
 	ledger  *ledger
 	watch   *watch
 	loads   []*Load
@@ -44,7 +45,7 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	if err := p.scenario.Prepare(&s, &group); err != nil {
 		return (&Trial{}).failed(ctx, err)
 	}
-	t := &Trial{Settings: s, virtual: virtual, ledger: newLedger(s.Nodes, s.PayloadBytes)}
+	t := &Trial{Settings: s, virtual: virtual, seed: seed, ledger: newLedger(s.Nodes, s.PayloadBytes)}
 	t.watch = newWatch(t.ledger, s.Nodes)
 	t.watch.given, t.watch.strict = given(group.Boot), s.Engine.Strategies
 	group.Observer, group.AppliedOnly = t.watch, s.Unmeasured
@@ -136,22 +137,16 @@ type invalidError struct{ error }
 
 func invalid(format string, args ...any) error { return invalidError{fmt.Errorf(format, args...)} }
 
-// Elect makes a replica stand for election and returns who leads.
-func (t *Trial) Elect(ctx context.Context, id raft.ID) (raft.ID, error) {
+// Elect makes the replica that is to lead stand for election and returns who leads.
+func (t *Trial) Elect(ctx context.Context) (raft.ID, error) {
+	id := t.first()
 	t.Cluster.Campaign(id)
 	leader, err := cluster.WaitLeader(ctx, t.Cluster, t.Timeout)
 	if err != nil {
 		return 0, fmt.Errorf("no leader: %w", err)
 	}
+	t.Result.Leader = int(leader)
 	return leader, nil
-}
-
-// Other returns the follower that scenarios do things to: the last replica that is not the leader.
-func (t *Trial) Other(leader raft.ID) raft.ID {
-	if id := raft.ID(t.Cluster.Size()); id != leader {
-		return id
-	}
-	return raft.ID(t.Cluster.Size() - 1)
 }
 
 // Foreground starts the load that the cell asks for.

@@ -142,6 +142,11 @@ func fields() []field {
 			field{"during_" + q.name + "_ns", func(c *Cell) any { return orNil(quantileOf(c.During, q.of)) }})
 	}
 	figures = append(figures, rangeFields("leaderless", "_ns", func(c *Cell) Range { return c.Leaderless })...)
+	figures = append(figures,
+		field{"leaderless_p50_ns", func(c *Cell) any { return orNil(c.Leaderless.Median, c.Leaderless.N > 0) }},
+		field{"leaderless_p95_ns", func(c *Cell) any { return orNil(leaderlessP95.value(c)) }},
+		field{"deterministic", func(c *Cell) any { return orNil("yes", c.Deterministic) }},
+		field{"leader", func(c *Cell) any { return orNil(c.Leader, c.Leader != "") }})
 	for _, f := range failoverFields {
 		figures = append(figures, field{f.name, func(c *Cell) any {
 			if c.Failover == nil {

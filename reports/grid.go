@@ -60,6 +60,16 @@ func quantileColumn(head, unit string, of func(*Cell) *results.Histogram, q floa
 		}}
 }
 
+// leaderlessP95 is the 95th percentile, over the trials, of the time without a leader.
+var leaderlessP95 = column{head: "no leader p95", unit: "failover", rank: 2,
+	value: func(c *Cell) (float64, bool) { return c.LeaderlessP95, uint64(c.Leaderless.N) >= samplesFor(0.95) },
+	why: func(c *Cell) string {
+		if n := uint64(c.Leaderless.N); n > 1 && n < samplesFor(0.95) {
+			return tooFew
+		}
+		return ""
+	}}
+
 // spread returns that of a scenario's main figure.
 func (s *Summary) spread(c *Cell) (float64, bool) {
 	return mainMetric(s.of(c.Scenario)).over(c).Spread()
@@ -135,6 +145,8 @@ func (s *Summary) mainColumns() []column {
 			return float64(c.CatchUp.ProbeRounds), true
 		}, show: number, rank: 3},
 		{head: "no leader", value: leaderlessMetric.value, unit: "failover"},
+		leaderlessP95,
+		{head: "no leader max", unit: "failover", value: func(c *Cell) (float64, bool) { return c.Leaderless.Max, c.Leaderless.N > 1 }},
 	}
 	columns = append(append(columns, s.spreadColumn()), s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
@@ -241,6 +253,9 @@ func (s *Summary) legend(g grid) []string {
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
+	if text := s.deterministicText(); text != "" {
+		lines = append(lines, text)
+	}
 	if slices.ContainsFunc(s.of(""), func(c *Cell) bool { _, ok := s.spreadOfCommits(c); return ok }) {
 		lines = append(lines, spreadMark+": the spread of commits/s, where it is over 5% and more than twice that of p50")
 	}
@@ -254,6 +269,9 @@ func (s *Summary) legend(g grid) []string {
 	}
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
+	}
+	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasPrefix(h, "no leader max") }) {
+		lines = append(lines, "no leader: from the leader's crash until there is another; median (p50), p95 and the longest of the trials")
 	}
 	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasSuffix(h, floorMark) }) {
 		lines = append(lines, floorLegend(g))
@@ -275,7 +293,7 @@ func (s *Summary) wordsOf(g grid) []string {
 		lines = append(lines, text)
 	}
 	if has(tooFew) {
-		lines = append(lines, tooFew+": fewer samples than the percentile needs (p99: 100, p99.9: 1,000)")
+		lines = append(lines, tooFew+": fewer samples than the percentile needs (p95: 20, p99: 100, p99.9: 1,000)")
 	}
 	if has(noSamples) {
 		lines = append(lines, noSamples+": no proposal was due and answered in that time")

@@ -162,7 +162,12 @@ func (m *markdown) intro() {
 	if h.Baseline != "" {
 		settings.rows = append(settings.rows, []string{"baseline", h.Baseline})
 	}
+	if text := m.s.leaderText(); text != "" {
+		name, value, _ := strings.Cut(text, ": ")
+		settings.rows = append(settings.rows, []string{name, value})
+	}
 	m.table(settings)
+	m.topology()
 	if len(h.Settings) > 0 {
 		m.para("Settings that hold for all cells are flags of raftbench run " + h.Job + ", whose --help explains them.")
 	}
@@ -524,9 +529,11 @@ func (m *markdown) failovers(cells []*Cell, axes []axis) {
 		return column{head: head, unit: "failover", value: func(c *Cell) (float64, bool) { return of(c.Failover), true }}
 	}
 	m.heading("### Failover")
-	m.para("From the crash of the leader, of the trial with the median time without one" + m.lowerMiddle() + ". no leader = detect + elect.")
+	m.para("From the crash of the leader, of the trial with the median time without one" + m.lowerMiddle() + ". no leader = detect + elect. p95 and max are over all trials; p95 needs 20 of them.")
 	m.table(m.s.gridOf(with, axes, []column{
 		span("no leader", func(f *results.Failover) float64 { return float64(f.Leaderless) }),
+		leaderlessP95,
+		{head: "no leader max", unit: "failover", value: func(c *Cell) (float64, bool) { return c.Leaderless.Max, c.Leaderless.N > 1 }},
 		span("detect", func(f *results.Failover) float64 { return float64(f.Detect) }),
 		span("elect", func(f *results.Failover) float64 { return float64(f.Elect) }),
 		span("first commit", func(f *results.Failover) float64 { return float64(f.FirstWrite) }),

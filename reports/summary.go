@@ -37,6 +37,9 @@ type Cell struct {
 	Planned int
 
 	Warnings []string // what a reader of its figures must know
+	Leader   string   // who led first in them: replicas' numbers, or regions; "" if no trial tells
+	// Deterministic says that the trials are one trial repeated: see deterministic.
+	Deterministic bool
 
 	Latency *results.Histogram            // of all trials, merged
 	Stages  map[string]*results.Histogram // likewise
@@ -59,7 +62,8 @@ type Cell struct {
 	CatchUpTotal   Range // ns
 	Before, During *results.Histogram
 	Failover       *results.Failover
-	Leaderless     Range // ns
+	Leaderless     Range   // ns
+	LeaderlessP95  float64 // ns, the nearest rank of the trials: it needs samplesFor(0.95) of them to mean anything
 }
 
 // Range is a figure over the trials of a cell. The median of an even number of trials is the mean of the two in the
@@ -76,6 +80,14 @@ func rangeOf(values []float64) Range {
 	values = slices.Sorted(slices.Values(values))
 	n := len(values)
 	return Range{N: n, Median: (values[(n-1)/2] + values[n/2]) / 2, Min: values[0], Max: values[n-1]}
+}
+
+// nearestRank returns the smallest value that a share q of all does not exceed; 0 of none.
+func nearestRank(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(values))[max(0, int(math.Ceil(q*float64(len(values))))-1)]
 }
 
 // Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
@@ -111,6 +123,8 @@ func Summarize(run *results.Run) *Summary {
 		of := trials[c.ID]
 		slices.SortStableFunc(of, func(a, b results.Trial) int { return a.Repeat - b.Repeat })
 		s.Cells = append(s.Cells, summarizeCell(c, of, run.Header.Repeat))
+		s.Cells[len(s.Cells)-1].Leader = leaderOf(run, of)
+		s.Cells[len(s.Cells)-1].Deterministic = deterministic(run, of)
 	}
 	s.axes = allAxes(s.Cells)
 	s.sort()
@@ -240,6 +254,7 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 	}
 	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
+	c.LeaderlessP95 = nearestRank(leaderless, 0.95)
 	c.Power = rangeOf(powers)
 	if c.Measured > 0 {
 		c.Reached = commits / c.Measured.Seconds()

@@ -22,6 +22,9 @@ func WriteTable(w io.Writer, run *results.Run) error {
 			wrap(&b, "", clean(line))
 		}
 	}
+	if line := s.leaderText(); line != "" {
+		wrap(&b, "", clean(line))
+	}
 	b.WriteString("\n")
 	shown, err := draw(&b, s.spaced(s.mainGrid()))
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/lab"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
@@ -128,7 +129,7 @@ func runLab2b(c *cli.Context) error {
 	case run.Jobs < 1 || run.Jobs > maxJobs:
 		return usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
 	case len(plan)*run.Repeat > bench.MaxTrials:
-		return usage("%d tests with %d repeats each: want at most %d trials in one run", len(plan), run.Repeat, bench.MaxTrials)
+		return usage("%s with %s each: want at most %d trials in one run", units.Count(len(plan), "test"), units.Count(run.Repeat, "repeat"), bench.MaxTrials)
 	}
 	estimate := run.Estimate()
 	if virtual {
@@ -139,7 +140,7 @@ func runLab2b(c *cli.Context) error {
 		return printLabPlan(c, &run, estimate)
 	}
 	if estimate > longRun && !c.Bool("yes") {
-		return usage("%d tests x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", len(plan), run.Repeat, run.Jobs, estimate)
+		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
 	}
 
 	settings := settingsOf(c)
@@ -165,8 +166,8 @@ func runLab2b(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%d tests x %d, %d at a time, about %v, seed %d, in %s\n",
-		len(plan), run.Repeat, run.Jobs, estimate, seed, writer.Dir())
+	fmt.Fprintf(c.App.ErrWriter, "%s x %d, %d at a time, about %v, seed %d, in %s\n",
+		units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate, seed, writer.Dir())
 	return record(c, estimate, func(p *progress, done func(results.Trial) error) error {
 		each := estimate / time.Duration(len(plan)*run.Repeat)
 		run.Starting = func(position, total int, planned *lab.Planned, _ int) { p.begin(position, total, &planned.Cell, each) }
@@ -184,7 +185,7 @@ func printLabPlan(c *cli.Context, run *lab.Run, estimate time.Duration) error {
 	if err := writeList(c, []string{"test", "suite", "transport", "strategy", "heartbeat", "a trial, at most"}, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%d tests x %d trials, %d at a time: about %v\n", len(run.Plan), run.Repeat, run.Jobs, estimate)
+	_, err := fmt.Fprintf(c.App.Writer, "%s x %s, %d at a time: about %v\n", units.Count(len(run.Plan), "test"), units.Count(run.Repeat, "trial"), run.Jobs, estimate)
 	return output(err)
 }
 
