@@ -34,11 +34,13 @@ type Invariants struct {
 	err      *Violation
 	progress []raft.Progress // scratch
 
-	searches searchLimits
-	opens    struct{ send, commit, apply bool } // these gates are always open
-	rules    struct{ send, commit, announce, apply gateRule }
-	window   int  // the Send gate's, 0 if it has none
-	exact    bool // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
+	searches         searchLimits
+	opens            struct{ send, commit, apply bool } // these gates are always open
+	rules            struct{ send, commit, announce, apply gateRule }
+	window           int    // the Send gate's, 0 if it has none
+	lossless         bool   // nothing is lost on the way, nor overtaken, and nobody crashes: what is late comes
+	resent, sentOnce uint64 // entries, while lossless
+	exact            bool   // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
 }
 
 // version is an entry that some replica had at an index.
@@ -515,6 +517,10 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 	for i := range v.progress {
 		p, was := &v.progress[i], &w.progress[i]
 		v.sendGate(w, s, &w.searches[i], p, was)
+		if f := &w.searches[i].flights; p.Stalled && w.turn.tick && !f.tried {
+			f.begins() // a try that failed may be followed by the next, which shows in nothing
+			f.tried = true
+		}
 		if *p == *was {
 			continue
 		}
@@ -532,6 +538,10 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 		}
 		if p.Next < was.Next || p.Stalled {
 			w.searches[i].told = 0
+		}
+		w.searches[i].flights.changed = true
+		if p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing {
+			w.searches[i].flights.begins()
 		}
 		v.inFlight(w, p)
 		*was = *p
@@ -571,6 +581,9 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	ticked := w.turn.tick
 	if v.err == nil && w.node != nil {
 		v.gatesAtRest(w)
+		if w.was.Role == raft.Leader {
+			v.flightsAtRest(w)
+		}
 	}
 	if v.settled(w); v.err != nil || w.node == nil {
 		return

@@ -42,8 +42,9 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	group.Observer = r
 	r.v = Watch(&group)
 	r.v.exact = p.CPU == 0 && p.Breakage != PauseFault && !slices.ContainsFunc(p.Faults, func(f Fault) bool {
-		return f.Kind == PauseFault || f.Kind == SkewFault
+		return f.Kind == PauseFault || f.Kind == SkewFault || f.Kind == BurstFault
 	})
+	r.v.lossless = p.losesNothing()
 	links := func(raft.ID, raft.ID) sim.Link { return p.Link }
 	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU})
 	if err != nil {
@@ -198,6 +199,12 @@ func (r *run) begin(f *Fault, number int) {
 		r.c.Pause(id)
 		r.c.At(end, func(raft.Time) raft.Time { r.resume(id); return 0 })
 		return
+	case BurstFault:
+		r.fire(f)
+		r.gather(f, number)
+		return
+	case LateFault:
+		r.standAgain(f, number)
 	}
 	r.fire(f)
 	r.active = append(r.active, f)
@@ -340,6 +347,10 @@ func (r *run) link(from, to raft.ID) (l sim.Link, cut bool) {
 			l.Duplicate = max(l.Duplicate, f.Chance)
 		case ReorderFault:
 			l.Reorder, l.ReorderBy = max(l.Reorder, f.Chance), max(l.ReorderBy, f.Span)
+		case LateFault:
+			if f.holds(from, to) {
+				l.Reorder, l.ReorderBy = max(l.Reorder, f.Chance), max(l.ReorderBy, f.Span)
+			}
 		case DelayFault:
 			if len(f.Who) == 0 || in(from) || in(to) {
 				l.Delay += f.Span
@@ -371,7 +382,7 @@ const forGood = 1000 * time.Hour
 
 // heal ends all faults, but for those that last.
 func (r *run) heal() {
-	r.stopped = true
+	r.stopped, r.v.lossless = true, false
 	r.active = r.active[:0]
 	r.arrange()
 	for id := raft.ID(1); id <= raft.ID(r.c.Size()); id++ {
@@ -404,7 +415,7 @@ func (r *run) aftermath() (d time.Duration) {
 		switch f.Kind {
 		case StallFault:
 			d = max(d, f.At+2*f.For-r.plan.Length)
-		case DelayFault, ReorderFault, SlowDiskFault:
+		case DelayFault, ReorderFault, SlowDiskFault, LateFault:
 			d = max(d, f.Span+2*r.plan.Link.Delay)
 		case LossFault:
 			if r.plan.Transport != "datagram" {

@@ -97,6 +97,7 @@ func (m *member) Campaign(now raft.Time) {
 
 func (m *member) Reachable(now raft.Time, peer raft.ID) {
 	m.w.turn.reachable, m.w.turn.others = true, true
+	m.v.beginsFlights(m.w, peer)
 	m.Replica.Reachable(now, peer)
 	m.v.look(m.w, now)
 }
