@@ -77,8 +77,13 @@ func (v *Invariants) sendsFlight(w *watched, m *raft.Message) {
 // answersFlight accounts for an answer that arrives.
 func (v *Invariants) answersFlight(w *watched, m *raft.Message) {
 	refused := !m.Success && m.PrevLogIndex == 0 // it was of an earlier term: every log agrees at 0
-	if w.was.Role == raft.Leader && m.Term == w.was.Term && len(w.searches) > 0 && !refused {
-		w.searches[placeOf(w.id, m.From)].flights.answered(m.Seq)
+	if w.was.Role != raft.Leader || m.Term != w.was.Term || len(w.searches) == 0 || refused {
+		return
+	}
+	place := placeOf(w.id, m.From)
+	f := &w.searches[place].flights
+	if f.answered(m.Seq); m.Success && w.progress[place].Probing {
+		f.begins() // the search ends; where the log begins after that place another one begins at once
 	}
 }
 

@@ -91,9 +91,10 @@ type watched struct {
 		after time.Duration
 		times int
 	}
-	heard raft.Time // when it last heard a legitimate leader, by its own clock
-	alone raft.Time // as a leader, when it was found that no quorum answers; 0 if one does
-	turn  turn      // what it is handling now
+	heard raft.Time        // when it last heard a legitimate leader, by its own clock
+	alone raft.Time        // as a leader, when it was found that no quorum answers; 0 if one does
+	turn  turn             // what it is handling now
+	wire  cluster.Counters // what it has sent, in this life
 
 	commitGate, applyGate gateWatch
 	owed                  int    // as a leader: followers that owed an answer when it was last looked at

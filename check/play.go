@@ -46,7 +46,8 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	})
 	r.v.lossless = p.losesNothing()
 	links := func(raft.ID, raft.ID) sim.Link { return p.Link }
-	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU})
+	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU,
+		OnFrame: r.frames.count})
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +79,7 @@ type run struct {
 	attempts []*cluster.Proposal
 	retries  int
 
+	frames  frames
 	machine machine
 	history []*Operation
 
@@ -159,6 +161,9 @@ func (r *run) play(ctx context.Context) error {
 		return err
 	}
 	if err := r.c.Close(); err != nil {
+		return err
+	}
+	if err := r.counted(); err != nil {
 		return err
 	}
 	if r.v.err != nil {

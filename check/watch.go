@@ -106,6 +106,7 @@ func (m *member) Settle(now raft.Time) {
 	m.w.now = max(m.w.now, now)
 	m.Replica.Settle(now)
 	m.v.rest(m.w, now)
+	m.v.countersAtRest(m.w, m.Replica.Counters())
 }
 
 func (m *member) Abandon() {
@@ -128,6 +129,7 @@ func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
 			m.v.fail(LogMatching, m.w, "it sends what cannot be read: %v", err)
 		} else {
 			m.sent.From, m.sent.To = m.w.id, to
+			m.w.counts(&m.sent, len(head)+len(body))
 			m.v.sends(m.w, &m.sent)
 		}
 	}
