@@ -109,6 +109,12 @@ func (m *member) Settle(now raft.Time) {
 	m.v.countersAtRest(m.w, m.Replica.Counters())
 }
 
+// Pending passes on what the host knows of proposals that wait: cluster.Bringer.
+func (m *member) Pending() bool {
+	b, knows := m.Host.(cluster.Bringer)
+	return knows && b.Pending()
+}
+
 func (m *member) Abandon() {
 	m.v.stop(m.w.id)
 	m.Replica.Abandon()
