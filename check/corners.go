@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
 )
 
@@ -15,9 +16,15 @@ import (
 func (p *Plan) corners() {
 	d := drawer{rand.New(rand.NewPCG(p.Seed, 0x636f726e6572))}
 	switch {
-	case d.chance(0.2):
-		for range 1 + d.IntN(3) {
+	case d.chance(0.3):
+		if d.chance(0.75) { // by themselves, or others mostly get in between
+			p.Faults, p.Transport = nil, "datagram"
+		}
+		for range 2 + d.IntN(5) {
 			p.Faults = append(p.Faults, d.late(p))
+		}
+		if p.Breakage != OneWayFault && d.chance(0.7) {
+			p.Group.CheckQuorum = false // whoever hears a leader votes for no other, and the old one does not come back soon
 		}
 	case d.chance(0.15):
 		for range 1 + d.IntN(4) {
@@ -33,16 +40,16 @@ func (p *Plan) corners() {
 	p.scheduled = len(p.Faults)
 }
 
-// late draws frames that are held back until terms later: those from and to a leader, or only what it sends to all but
-// one follower, and that one's answers, so that what the one has acknowledged is overwritten meanwhile.
+// late draws frames that are held back until terms later: some of those from and to a leader, or all that it sends to any
+// but one follower, and all of that one's answers, so that what the one acknowledges is overwritten before that is heard.
 func (d drawer) late(p *Plan) Fault {
 	et := p.Group.ElectionTimeout
-	f := Fault{Kind: LateFault, At: d.span(0, p.Length*3/4), For: d.span(et/4, 3*et), Who: []raft.ID{0}, Chance: 0.3 + 0.7*d.Float64()}
+	f := Fault{Kind: LateFault, At: d.span(0, p.Length*3/4), For: d.span(et/4, 2*et), Who: []raft.ID{0}, Chance: 0.3 + 0.7*d.Float64()}
 	f.For = min(f.For, p.Length-f.At)
-	f.Span = f.For + d.span(et, 4*et)
+	f.Span = f.For + d.span(et/8, 3*et)
 	if p.Group.Replicas > 2 && d.chance(0.7) {
-		f.Who = append(f.Who, raft.ID(1+d.IntN(p.Group.Replicas)))
-		f.Chance = 1
+		f.Who, f.Chance = append(f.Who, raft.ID(1+d.IntN(p.Group.Replicas))), 1
+		f.Span = f.For + d.span(et/8, et)
 	}
 	return f
 }
@@ -81,6 +88,21 @@ func (p *Plan) losesNothing() bool {
 		!slices.ContainsFunc(p.Faults, func(f Fault) bool { return !slices.Contains(slowKinds, f.Kind) })
 }
 
+// hold returns for how long a late fault keeps a message that leaves, 0 if none does: above the network, so that nothing
+// else waits for it.
+func (r *run) hold(from, to raft.ID) time.Duration {
+	for _, f := range r.active {
+		switch {
+		case f.Kind != LateFault || !f.holds(from, to) || r.random.Float64() >= f.Chance:
+		case f.Chance < 1:
+			return time.Duration(r.random.Int64N(int64(f.Span)) + 1)
+		default:
+			return f.Span
+		}
+	}
+	return 0
+}
+
 // holds reports whether a late fault holds back what goes from one replica to another.
 func (f *Fault) holds(from, to raft.ID) bool {
 	if len(f.Who) == 1 {
@@ -89,14 +111,21 @@ func (f *Fault) holds(from, to raft.ID) bool {
 	return from == f.Who[0] && to != f.Who[1] || from == f.Who[1] && to == f.Who[0]
 }
 
-// standAgain makes the second of a late fault's replicas, or any other, stand for election when the holding back ends,
-// and the one that led after it: so that what it was sent before comes when it leads again.
+// standAgain makes another replica stand for election when a late fault's holding back ends, and the one that led after
+// it: so that what it was sent before comes when it leads again. Before and after it gets entries in quick succession.
 func (r *run) standAgain(f *Fault, number int) {
 	own := rand.New(rand.NewPCG(r.plan.Seed, uint64(number)))
-	n := r.c.Size()
-	first := f.Who[0]
-	other := raft.ID(1 + own.IntN(n))
-	et := r.plan.Group.ElectionTimeout
+	first, other := f.Who[0], raft.ID(0)
+	for _, i := range own.Perm(r.c.Size()) {
+		if id := raft.ID(i + 1); !slices.Contains(f.Who, id) {
+			other = id
+		}
+	}
+	if other == 0 {
+		return // there is nobody else
+	}
+	end, gap := r.c.Now().Add(f.For), int64(min(f.Span-f.For, r.plan.Group.ElectionTimeout))
+	within := func(from raft.Time, span int64) raft.Time { return from.Add(time.Duration(own.Int64N(span + 1))) }
 	stand := func(id raft.ID, at raft.Time) {
 		r.c.At(at, func(raft.Time) raft.Time {
 			if !r.stopped && r.c.Status(id).Up {
@@ -106,11 +135,24 @@ func (r *run) standAgain(f *Fault, number int) {
 			return 0
 		})
 	}
-	end := r.c.Now().Add(f.For)
-	stand(other, end)
-	again := end.Add(time.Duration(own.Int64N(int64(max(1, f.Span-f.For)))))
+	entries := func(count int, from raft.Time, span int64) {
+		for range own.IntN(count) {
+			r.c.At(within(from, span), func(raft.Time) raft.Time { r.proposeTo(first); return 0 })
+		}
+	}
+	entries(60, r.c.Now(), int64(f.For))
+	stand(other, end.Add(1)) // when it is over
+	again := within(end.Add(time.Duration(gap/8)), gap)
 	stand(first, again)
-	stand(first, again.Add(et/4))
+	entries(100, again, gap)
+}
+
+// proposeTo makes a proposal that no client waits for, and that the state machine ignores.
+func (r *run) proposeTo(id raft.ID) {
+	r.open++
+	p := &cluster.Proposal{Data: []byte("late"), Due: r.c.Now(), Done: func(*cluster.Proposal) { r.open-- }}
+	r.attempts = append(r.attempts, p)
+	r.c.Propose(id, p)
 }
 
 // gather stops a replica for moments, until the fault is over.

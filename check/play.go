@@ -45,6 +45,11 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 		return f.Kind == PauseFault || f.Kind == SkewFault || f.Kind == BurstFault
 	})
 	r.v.lossless = p.losesNothing()
+	if slices.ContainsFunc(p.Faults, func(f Fault) bool { return f.Kind == LateFault }) {
+		r.v.hold, r.v.later = r.hold, func(d time.Duration, do func()) {
+			r.c.At(r.c.Now().Add(d), func(raft.Time) raft.Time { do(); return 0 })
+		}
+	}
 	links := func(raft.ID, raft.ID) sim.Link { return p.Link }
 	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU,
 		OnFrame: r.frames.count})
@@ -352,10 +357,6 @@ func (r *run) link(from, to raft.ID) (l sim.Link, cut bool) {
 			l.Duplicate = max(l.Duplicate, f.Chance)
 		case ReorderFault:
 			l.Reorder, l.ReorderBy = max(l.Reorder, f.Chance), max(l.ReorderBy, f.Span)
-		case LateFault:
-			if f.holds(from, to) {
-				l.Reorder, l.ReorderBy = max(l.Reorder, f.Chance), max(l.ReorderBy, f.Span)
-			}
 		case DelayFault:
 			if len(f.Who) == 0 || in(from) || in(to) {
 				l.Delay += f.Span

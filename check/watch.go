@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
@@ -137,6 +139,13 @@ func (m *member) Send(to raft.ID, class transports.Class, head, body []byte) {
 			m.sent.From, m.sent.To = m.w.id, to
 			m.w.counts(&m.sent, len(head)+len(body))
 			m.v.sends(m.w, &m.sent)
+		}
+	}
+	if m.v.hold != nil {
+		if d := m.v.hold(m.w.id, to); d > 0 {
+			kept := slices.Concat(head, body)
+			m.v.later(d, func() { m.Host.Send(to, class, kept[:len(head)], kept[len(head):]) })
+			return
 		}
 	}
 	m.Host.Send(to, class, head, body)
