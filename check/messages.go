@@ -316,6 +316,12 @@ func (v *Invariants) repliesEntries(w *watched, m *raft.Message) {
 		return
 	}
 	s := w.node.Status()
+	if s.Term > m.Term { // it has moved on before this was handed out, and may have begun to remove the entry
+		if d := w.disk.Saved(); d.Term == m.Term && m.Match > d.Log.Last() {
+			v.fail(QuorumDurable, w, "it acknowledges entry %d, its disk has %s", m.Match, diskAt(w, m.Match))
+		}
+		return
+	}
 	if m.Match > s.Last || m.Match >= s.First && m.Match > uint64(len(w.log)) {
 		v.fail(QuorumDurable, w, "it acknowledges entry %d, its log ends at %d", m.Match, s.Last)
 		return
