@@ -28,6 +28,8 @@ func Scenarios() []Scenario {
 		{"rejoin", "a replica that was cut off for long and comes back does not depose the leader", rejoin},
 		{"deaf leader", "a leader that is heard and hears nobody, for good, makes room for another", deafLeader},
 		{"stalled leader", "a leader whose disk never finishes a sync goes on serving through the others, or makes room", stalledLeader},
+		{"dead follower", "with any gate at any place commits take as long when a minority is dead as when all live", deadFollower},
+		{"slow follower", "a follower that is slow, and loses nothing, is sent entries once", slowFollower},
 	}
 }
 
@@ -51,10 +53,11 @@ func (s Scenario) Play(ctx context.Context) (v *Violation) {
 
 // stage is what a scenario plays on.
 type stage struct {
-	ctx context.Context
-	c   *sim.Cluster
-	v   *Invariants
-	cfg cluster.Config
+	ctx       context.Context
+	c         *sim.Cluster
+	v         *Invariants
+	cfg       cluster.Config
+	transport string // mem if empty
 }
 
 // open starts a group that is calm, and waits until replica 1 leads it.
@@ -68,7 +71,7 @@ func (g *stage) open(ctx context.Context, replicas int, strategy string, link si
 		PreVote: true, CheckQuorum: true, NoOp: true, Seed: 1}
 	watched := g.cfg
 	g.v = Watch(&watched)
-	g.c, err = sim.New(sim.Config{Config: watched, Links: func(raft.ID, raft.ID) sim.Link { return link }, Disk: disk})
+	g.c, err = sim.New(sim.Config{Config: watched, Transport: g.transport, Links: func(raft.ID, raft.ID) sim.Link { return link }, Disk: disk})
 	if err != nil {
 		return err
 	}

@@ -187,6 +187,9 @@ func (v *invariants) promise(r *replica, m *raft.Message) {
 	case m.Type == raft.AppendEntriesReply && m.Success:
 		own, _ := r.node.Log().Term(m.Match)
 		disk, ok := d.log.Term(m.Match)
+		if r.node.Status().Term > m.Term {
+			own = disk // it has moved on before this was handed out, and may have begun to remove the entry
+		}
 		if d.term < m.Term || m.Match >= d.log.First() && (!ok || own != disk) {
 			v.broken(r, "Durable before acknowledged", "%+v with term %d and log up to %d on disk", *m, d.term, d.log.Last())
 		}

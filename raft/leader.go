@@ -155,6 +155,12 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	p.active = true
 	silent := p.silent()
 	p.unheard = 0
+	if !m.Success && m.PrevLogIndex == 0 {
+		// It refuses a message of an earlier term, maybe of an earlier life with the same number: it says nothing of the
+		// log, since every log agrees at 0.
+		n.event(Event{Kind: EventStale, Peer: p.id})
+		return
+	}
 	f, known := p.answered(m.Seq)
 	if known {
 		n.measureRTT(p, f)
@@ -212,6 +218,8 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 		p.probing, p.rounds = false, 0
 		n.restart(p)
 	case p.stalled && n.resume(p, m.Seq):
+	case p.stalled && len(p.overdue) > 0 && m.Seq < p.overdue[0].seq:
+		// A late answer to what was sent before all of that: it says nothing of what is overdue.
 	case p.stalled:
 		// It answers again. Whatever else was in flight is taken for lost, a probe only if it was sent before what this
 		// answers: answers to probes count however late they are.
