@@ -12,32 +12,37 @@ import (
 
 // callee is a replica that has never heard anything.
 func callee(t *testing.T) *raft.Node {
-	return newNode(t, raft.Config{ID: 2, Voters: []raft.ID{1, 2, 3}, Strategy: eager, Heartbeat: heartbeat, ElectionTimeout: electionTimeout})
+	return newNode(t, raft.Config{ID: 2, Voters: []raft.ID{1, 2, 3}, Strategy: eager, Heartbeat: heartbeat,
+		ElectionTimeout: electionTimeout})
 }
 
 // A reply has the number of its request and goes back to whom it came from; it comes at once or after Saved, and not at all
 // to what was overtaken by a new term.
 func TestRepliesBelongToRequests(t *testing.T) {
 	n := callee(t)
+	appends := func(m raft.Message) {
+		m.Type, m.From, m.To, m.Term = raft.AppendEntries, 1, 2, 1
+		n.Step(1, &m)
+	}
 	one, other := raft.Entries{First: 1}, raft.Entries{First: 99} // whatever First is where there are no entries
 	one.Append(1, []byte("x"))
-	n.Step(1, &raft.Message{Type: raft.AppendEntries, From: 1, To: 2, Term: 1, Seq: 7, Entries: one})
+	appends(raft.Message{Seq: 7, Entries: one})
 	out := n.Take()
 	if len(out.Messages) != 0 || out.Save.Seq == 0 {
 		t.Fatalf("before the entry is durable: %+v, want no reply", out)
 	}
 	n.Saved(1, out.Save.Seq)
 	wantReply(t, n, raft.AppendEntriesReply, 1, 7)
-	n.Step(1, &raft.Message{Type: raft.AppendEntries, From: 1, To: 2, Term: 1, Seq: 8, PrevLogIndex: 1, PrevLogTerm: 1, Entries: other})
+	appends(raft.Message{Seq: 8, PrevLogIndex: 1, PrevLogTerm: 1, Entries: other})
 	wantReply(t, n, raft.AppendEntriesReply, 1, 8)
-	n.Step(1, &raft.Message{Type: raft.AppendEntries, From: 1, To: 2, Term: 1, Seq: 9, PrevLogIndex: 9, PrevLogTerm: 1, Entries: other})
+	appends(raft.Message{Seq: 9, PrevLogIndex: 9, PrevLogTerm: 1, Entries: other})
 	if m := wantReply(t, n, raft.AppendEntriesReply, 1, 9); m.Success {
 		t.Error("what is not there was accepted")
 	}
 
 	two := raft.Entries{First: 2}
 	two.Append(1, []byte("y"))
-	n.Step(1, &raft.Message{Type: raft.AppendEntries, From: 1, To: 2, Term: 1, Seq: 10, PrevLogIndex: 1, PrevLogTerm: 1, Entries: two})
+	appends(raft.Message{Seq: 10, PrevLogIndex: 1, PrevLogTerm: 1, Entries: two})
 	first := n.Take()
 	n.Step(1, &raft.Message{Type: raft.RequestVote, From: 3, To: 2, Term: 2, Seq: 1, LastLogIndex: 5, LastLogTerm: 1})
 	second := n.Take()

@@ -428,7 +428,8 @@ type peer struct {
 
 func (p *peer) name() string { return fmt.Sprintf("replica %d", p.id) }
 
-// unansweredIsRefused is how many connections in a row that end without an answer count as a refusal.
+// unansweredIsRefused is how many connections that end without an answer count as a refusal, of a replica that has never
+// answered.
 const unansweredIsRefused = 5
 
 // dial keeps up the connection to a peer with a higher ID.
@@ -437,20 +438,18 @@ func (p *peer) dial() {
 	// Seeded, so that even the jitter is the same in every run; from the pair, so that no two dialers are in step.
 	random := rand.New(rand.NewPCG(e.cfg.Cluster, uint64(e.cfg.Self)<<32^uint64(p.id)))
 	wait := e.cfg.BackoffMin
-	unanswered := 0 // attempts in a row
+	unanswered, answered := 0, false // attempts that ended without an answer; whether one had one
 	for {
 		var c connection
 		err := errCut
 		if !p.cut.Load() {
 			c, err = e.greet(p)
 		}
-		if errors.Is(err, errUnanswered) {
-			// A replica that crashes may do this once. One of another group does it always, and must not say why.
+		if errors.Is(err, errUnanswered) && !answered {
+			// A replica that crashes may do this. One of another group does it always, and must not say why.
 			if unanswered++; unanswered%unansweredIsRefused == 0 {
-				err = fmt.Errorf("%w: %w, %d times in a row: it may be of another cluster", ErrRefused, err, unanswered)
+				err = fmt.Errorf("%w: %w, %d times: it may be of another cluster", ErrRefused, err, unanswered)
 			}
-		} else {
-			unanswered = 0
 		}
 		if err != nil {
 			if e.ctx.Err() != nil {
@@ -458,6 +457,7 @@ func (p *peer) dial() {
 			}
 			e.note(p.name(), err)
 		} else {
+			answered = true
 			began := time.Now()
 			p.serve(c)
 			// Only a connection that lasts is a success: one that is dropped again at once must not be
