@@ -197,6 +197,18 @@ type Proposal struct {
 	Stages      Stages
 }
 
+// Tell ends a proposal: every engine and driver calls Done by this, and nobody else.
+func (p *Proposal) Tell(outcome Outcome, err error) {
+	p.Outcome, p.Err = outcome, err
+	p.Done(p)
+}
+
+// Refuse tells that a replica did not take the proposal.
+func (p *Proposal) Refuse(id raft.ID, err error) {
+	p.Replica, p.Stages = id, Stages{}
+	p.Tell(Refused, err)
+}
+
 // Stages are the moments of a proposal's way through its leader. Those in between are 0 if the leader changed on the
 // way, or if nobody observes.
 type Stages struct {

@@ -122,7 +122,8 @@ func TestLabGolden(t *testing.T) {
 		"lab-broken": labBroken(t),
 		"lab-empty":  {Header: results.Header{Format: results.Format, Job: results.JobLab}},
 	} {
-		for _, f := range Formats {
+		for _, format := range goldenFormats {
+			f := formatOf(t, format)
 			if f.Name == "json" && name != "lab-broken" {
 				continue
 			}

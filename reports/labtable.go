@@ -12,12 +12,15 @@ import (
 // there is one place, its other figures; where the seconds went; and the findings.
 func WriteLabTable(w io.Writer, run *results.Run) error {
 	r := newLabReport(run)
-	var b strings.Builder
-	b.WriteString(r.title() + "\n")
-	b.WriteString(clean(r.fixed()) + "\n")
+	b := page{columns: columnsOf(w)}
+	wrap(&b, "", r.title())
+	wrap(&b, "", clean(r.fixed()))
 	table := func(title string, g grid) error {
-		fmt.Fprintf(&b, "\n%s\n\n", title)
-		return draw(&b, g)
+		b.WriteString("\n")
+		wrap(&b, "", title)
+		b.WriteString("\n")
+		_, err := draw(&b, g)
+		return err
 	}
 	for _, p := range r.places {
 		for i := range labFigures {
@@ -68,9 +71,9 @@ func (r *labReport) title() string {
 	if r.virtual() {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
-		strings.Replace(count(uint64(len(r.strategies)), "strategy"), "strategys", "strategies", 1),
-		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, h.Seed))
+	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
+		count(uint64(len(r.strategies)), "strategy"),
+		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, loadInside, h.Seed))
 }
 
 // fixed says what holds for the whole run.
