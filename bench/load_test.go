@@ -131,7 +131,7 @@ func pausing(distances ...raft.ID) func(*Trial, raft.ID, func()) bool {
 }
 
 func cutOff(t *Trial, leader raft.ID, sleep func()) bool {
-	cluster.Isolate(t.Cluster, leader)
+	cluster.Isolate(t.Cluster, leader, cluster.SilentCut)
 	sleep()
 	cluster.Rejoin(t.Cluster, leader)
 	return true
