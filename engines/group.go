@@ -47,8 +47,8 @@ type Host struct {
 func (h *Host) Now() raft.Time { return h.g.Now() }
 
 // Send queues a frame for a peer.
-func (h *Host) Send(to raft.ID, class transports.Class, head, body []byte) {
-	h.tr.Send(to, class, head, body)
+func (h *Host) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
+	h.tr.Send(to, class, head, body...)
 }
 
 // Flush hands what is queued to the sockets.
@@ -286,7 +286,12 @@ func (g *Group) Pause(raft.ID) { panic("engines: the goroutines of a node cannot
 func (g *Group) Resume(raft.ID) {}
 
 // Cut drops what from sends to to, until Heal.
-func (g *Group) Cut(from, to raft.ID) { g.replica(from).setLink(to, false) }
+func (g *Group) Cut(from, to raft.ID, kind cluster.CutKind) {
+	g.replica(from).setLink(to, false)
+	if tr := g.replica(from).transport(); kind == cluster.ResetCut && tr != nil {
+		tr.Reset(to)
+	}
+}
 
 // Heal ends a Cut.
 func (g *Group) Heal(from, to raft.ID) { g.replica(from).setLink(to, true) }
@@ -303,6 +308,13 @@ func (r *nodeReplica) setLink(to raft.ID, up bool) {
 	if tr != nil {
 		tr.SetLink(to, up)
 	}
+}
+
+// transport returns the running node's, nil if it is down.
+func (r *nodeReplica) transport() transports.Transport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tr
 }
 
 // SetConditions can only mean that there are none.

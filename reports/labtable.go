@@ -35,6 +35,11 @@ func WriteLabTable(w io.Writer, run *results.Run) error {
 		if err := table(r.partsTitle(p), r.partsGrid(p)); err != nil {
 			return err
 		}
+		if g := r.modesGrid(p); len(g.rows) > 0 {
+			if err := table(r.titleAt(modesTitle, p), g); err != nil {
+				return err
+			}
+		}
 	}
 	if g := r.lawGrid(); len(g.rows) > 0 {
 		if err := table(lawTitle, g); err != nil {
@@ -83,8 +88,8 @@ func (r *labReport) fixed() string {
 		parts = append(parts, "heartbeat "+r.places[0].heartbeat.String())
 	}
 	settings := r.run.Header.Settings
-	for _, name := range []string{"election-timeout", "pre-vote", "check-quorum", "delay", "cpu-per-message", "jobs"} {
-		if v := settings[name]; v != "" {
+	for _, name := range []string{"edition", "cut", "election-timeout", "pre-vote", "check-quorum", "delay", "cpu-per-message", "jobs"} {
+		if v := settings[name]; v != "" && v != "false" {
 			parts = append(parts, name+" "+v)
 		}
 	}
@@ -94,20 +99,25 @@ func (r *labReport) fixed() string {
 func (r *labReport) gridTitle(p labPlace, f *labFigure) string {
 	name := strings.ToUpper(f.name[:1]) + f.name[1:]
 	if r.run.Header.Repeat > 1 {
-		name += ", median of the repeats"
+		name += ", mean of the repeats"
+		if f.interval {
+			name += " and its 95% interval"
+		}
 	}
-	if len(r.places) > 1 {
-		name += ": " + r.placeName(p)
-	}
-	return name
+	return r.titleAt(name, p)
 }
 
 func (r *labReport) partsTitle(p labPlace) string {
 	_, what := r.headline()
 	title := "Where the seconds of " + what + " went"
 	if r.run.Header.Repeat > 1 {
-		title += ", repeat with the median total"
+		title += ", mean of the repeats"
 	}
+	return r.titleAt(title, p)
+}
+
+// titleAt adds the place to a title where there are several.
+func (r *labReport) titleAt(title string, p labPlace) string {
 	if len(r.places) > 1 {
 		title += ": " + r.placeName(p)
 	}
