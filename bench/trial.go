@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -196,7 +197,7 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	}
 	t.Measure(load)
 	before := load.openWindow(false)
-	if err := cluster.Sleep(ctx, t.Cluster, foregroundBefore); err != nil {
+	if err := cluster.Sleep(ctx, t.Cluster, foregroundBefore+t.healingPhase()); err != nil {
 		return err
 	}
 	load.closeWindow(before)
@@ -221,6 +222,12 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	r.Before, r.During = before.latency, during.latency
 	t.Result.CatchUp = r
 	return nil
+}
+
+// healingPhase draws where in the heartbeat interval a follower is healed. Scenarios last whole intervals for some
+// strategies, and all of their trials would find the leader equally far from its next heartbeat.
+func (t *Trial) healingPhase() time.Duration {
+	return time.Duration(rand.New(rand.NewPCG(t.seed, 0x6865616c)).Int64N(int64(t.Heartbeat)))
 }
 
 // quiesce stops the load, heals everything, and waits until every proposal has been answered and all replicas have

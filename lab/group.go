@@ -21,6 +21,7 @@ type group struct {
 	c       cluster.Cluster
 	n       int
 	edition Edition
+	cutKind cluster.CutKind
 	meter   *Meter
 	watch   *watch
 	random  *rand.Rand
@@ -152,14 +153,14 @@ func (g *group) wait(d time.Duration, part *time.Duration) {
 // sleep is a wait that the test prescribes.
 func (g *group) sleep(d time.Duration) { g.wait(d, &g.lab.Own) }
 
-// cut takes replicas off the network: what is sent vanishes, and nobody is told of it, as on the course's.
+// cut takes replicas off the network. On the course's what is sent vanishes then, and nobody is told.
 func (g *group) cut(ids ...raft.ID) {
 	for _, id := range ids {
 		g.connected[id-1] = false
 		for _, other := range g.all() {
 			if other != id {
-				g.c.Cut(id, other, cluster.SilentCut)
-				g.c.Cut(other, id, cluster.SilentCut)
+				g.c.Cut(id, other, g.cutKind)
+				g.c.Cut(other, id, g.cutKind)
 			}
 		}
 	}

@@ -26,6 +26,7 @@ type Matrix struct {
 	PreVote         bool
 	CheckQuorum     bool
 	Edition         Edition
+	Cut             cluster.CutKind // the course's network is silent
 }
 
 // Planned is one cell, ready to be run.
@@ -74,7 +75,7 @@ func (m *Matrix) Plan() ([]Planned, error) {
 						},
 						Test: test,
 						settings: Settings{Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: m.ElectionTimeout,
-							PreVote: m.PreVote, CheckQuorum: m.CheckQuorum, Edition: m.Edition},
+							PreVote: m.PreVote, CheckQuorum: m.CheckQuorum, Edition: m.Edition, Cut: m.Cut},
 					})
 				}
 			}

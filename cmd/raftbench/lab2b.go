@@ -45,6 +45,7 @@ Examples:
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
 			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.StringFlag{Category: "every trial", Name: "cut", Value: cluster.SilentCut.String(), Usage: "silent, as on the course's network: messages vanish and nobody is told; reset: connections break"},
 			&cli.StringFlag{Category: "every trial", Name: "edition", Value: string(lab.DefaultEdition), Usage: "year of the course's tests: " + strings.Join(editionNames(), " or ") + "; they differ in Persist1 and Persist2"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
 			&cli.BoolFlag{Category: "every trial", Name: "check-quorum", DisableDefaultText: true, Usage: "a leader that no quorum answers steps down"},
@@ -145,7 +146,6 @@ func runLab2b(c *cli.Context) error {
 
 	settings := settingsOf(c)
 	settings["election-timeout"] = m.ElectionTimeout.String()
-	settings["cut"] = cluster.SilentCut.String() // the course's network tells nobody
 	where := machine()
 	if virtual {
 		where = nil // neither it nor the number of jobs has a part in the result
@@ -214,6 +214,12 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 		return nil, usage("--edition: %s", nearest.Unknown("edition", edition, editionNames()))
 	}
 	m.Edition = lab.Edition(edition)
+	if err := single(c, "cut", cutKind, &m.Cut); err != nil {
+		return nil, err
+	}
+	if m.Cut == cluster.ResetCut && slices.Contains(m.Transports, datagram) {
+		return nil, resetOverDatagrams()
+	}
 	for _, name := range []string{"delay", "cpu-per-message"} {
 		switch {
 		case c.IsSet(name) && !virtual:
@@ -296,7 +302,7 @@ func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
 		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
 		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
 	}

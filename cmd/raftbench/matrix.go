@@ -386,9 +386,13 @@ func into[T comparable](c *cli.Context, name string, parse func(string) (T, erro
 // checkCuts refuses what cannot be told apart.
 func checkCuts(m *bench.Matrix) error {
 	if slices.Contains(m.Cuts, cluster.ResetCut) && slices.Contains(m.Transports, datagram) {
-		return usage("--cut reset has no meaning over %s, where no connection can break: take another transport, or --cut silent", datagram)
+		return resetOverDatagrams()
 	}
 	return nil
+}
+
+func resetOverDatagrams() error {
+	return usage("--cut reset has no meaning over %s, where no connection can break: take another transport, or --cut silent", datagram)
 }
 
 func cutKind(name string) (cluster.CutKind, error) {

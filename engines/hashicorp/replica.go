@@ -66,8 +66,10 @@ func (r *replica) open(carrier transports.Carrier) error {
 	r.digest, r.applied, r.term, r.boxed = digest, applied, term, term
 	r.machine.Unlock()
 	streams := newStreams(r.g.identity, r.id, carrier, r.g.idOf, &r.bytes, &r.writes)
-	for peer := range r.g.cutFrom(r.id) {
-		streams.setLink(peer, false)
+	for _, peer := range r.g.replicas {
+		if far := r.g.reach(r.id, peer.id); peer != r && far != open {
+			streams.setLink(peer.id, far)
+		}
 	}
 	logger := hclog.NewNullLogger()
 	net := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{Stream: streams, MaxPool: 8,
