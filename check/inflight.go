@@ -11,14 +11,14 @@ type flight struct {
 	seq   uint64
 	first uint64 // index of its first entry
 	last  uint64 // of its last entry, or the index that it probes
-	from  uint64 // bytes of entries sent since the leader last began anew, before this one
+	from  uint64 // bytes of data of entries sent since the leader last began anew, before this one
 }
 
 // flights is what is in flight from a leader to one follower.
 type flights struct {
 	list    []flight // unanswered, in order of sending
 	current int      // those from here on were sent since the leader last began anew
-	bytes   uint64   // of entries, sent since then
+	bytes   uint64   // of their data, sent since then
 	tried   bool     // it may have begun anew in this turn, with nothing that shows it
 	changed bool     // since it was last compared
 }
@@ -30,7 +30,7 @@ func (f *flights) begins() {
 
 func (f *flights) sent(m *raft.Message) {
 	f.list = append(f.list, flight{seq: m.Seq, first: m.PrevLogIndex + 1, last: m.PrevLogIndex + uint64(m.Entries.Count), from: f.bytes})
-	f.bytes += uint64(len(m.Entries.Bytes))
+	f.bytes += uint64(m.Entries.DataBytes())
 	f.changed = true
 }
 
