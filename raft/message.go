@@ -41,7 +41,7 @@ type Message struct {
 	Seq      uint64 // number of the request, unique for its sender since it was started; a reply repeats the number of what it answers
 
 	// AppendEntries.
-	PrevLogIndex, PrevLogTerm uint64 // a reply repeats PrevLogIndex
+	PrevLogIndex, PrevLogTerm uint64 // a reply of the same term repeats PrevLogIndex; one that refuses an earlier term has 0
 	Entries                   Entries
 
 	// AppendEntries: the leader's commitIndex. AppendEntriesReply: the follower's.
