@@ -136,10 +136,6 @@ func (v *Invariants) sendsAgain(w *watched, m *raft.Message) {
 			v.fail(Cost, w, "it sends entries %d to %d to %d again, and nothing was lost", m.Entries.First, min(last, st.highest), m.To)
 		}
 		st.again = true
-		v.resent += min(last, st.highest) - m.Entries.First + 1
-	}
-	if v.lossless {
-		v.sentOnce += uint64(m.Entries.Count)
 	}
 	st.highest = max(st.highest, last)
 }

@@ -44,7 +44,8 @@ type Message struct {
 	Seq uint64
 
 	// AppendEntries.
-	PrevLogIndex, PrevLogTerm uint64 // a reply repeats PrevLogIndex
+	// A reply of the same term repeats PrevLogIndex; one that refuses an earlier term has 0.
+	PrevLogIndex, PrevLogTerm uint64
 	// Entries, and after them those of More, which a leader uses if what it sends lies in several pieces of its log. On
 	// the wire they are one run, and so in a message that was received: then More is nil.
 	Entries Entries
