@@ -42,7 +42,12 @@ func TestMeans(t *testing.T) {
 						}
 						r := lab.Play(t.Context(), test, lab.Settings{Strategy: strategy, Heartbeat: 100 * time.Millisecond,
 							ElectionTimeout: lab.DefaultElectionTimeout, Seed: seed, Open: open})
-						if r.Status != results.OK {
+						switch r.Status {
+						case results.OK:
+						case results.Inconclusive:
+							t.Log(r.Reason) // the machine was too late: one run less
+							return
+						default:
 							t.Fatalf("%s: %s", r.Status, r.Reason)
 						}
 						mu.Lock()
