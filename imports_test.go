@@ -29,7 +29,7 @@ var mayImport = map[string]string{
 	"cluster/live":        "cluster raft transports internal/wakeup",
 	"cluster/sim":         "cluster raft transports internal/nearest",
 	"cluster/...":         "cluster raft strategies",
-	"engines":             "cluster raft transports",
+	"engines":             "cluster raft transports internal/wakeup",
 	"engines/conformance": "cluster cluster/live engines raft strategies",
 	"engines/...":         "cluster raft transports internal/wakeup",
 	"results":             "",

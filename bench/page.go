@@ -10,8 +10,8 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due by
-// the grid, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which are
+// page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due
+// by the grid, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which are
 // checked against it. The load's lock guards it.
 type page struct {
 	inTime fates // unknown: answered so, or given up
@@ -128,13 +128,14 @@ func (p *page) checkSpan(span results.Counts, latency *results.Histogram) error 
 	case p.grid == nil:
 		return nil
 	case span.Proposed != due:
-		return fmt.Errorf("%d proposals of the open loop were due in the measured span, and %d were counted", due, span.Proposed)
+		return fmt.Errorf("%d proposals of the open loop were due in the measured span, and %d were counted", due,
+			span.Proposed)
 	case span.Committed != p.answered:
 		return fmt.Errorf("%d of the proposals due in the measured span were answered as committed, and %d were counted",
 			p.answered, span.Committed)
 	case latency != nil && latency.Sum() != p.latencies:
-		return fmt.Errorf("from when they were due until they were answered, %d proposals took %v together, and their latencies are %v",
-			p.answered, p.latencies, latency.Sum())
+		return fmt.Errorf("from when they were due until they were answered, %d proposals took %v together, and their "+
+			"latencies are %v", p.answered, p.latencies, latency.Sum())
 	}
 	return nil
 }
@@ -146,7 +147,8 @@ func (f *fates) checkCounts(counted results.Counts, issued, missed uint64) error
 	if committed+failed+unknown > issued {
 		return fmt.Errorf("%d proposals were made, and %d answered", issued, committed+failed+unknown)
 	}
-	want := results.Counts{Proposed: issued + missed, Committed: committed, Failed: failed, Unknown: issued + missed - committed - failed}
+	want := results.Counts{Proposed: issued + missed, Committed: committed, Failed: failed}
+	want.Unknown = want.Proposed - committed - failed
 	if counted != want {
 		return fmt.Errorf("the load counted %+v, the ledger %+v", counted, want)
 	}

@@ -62,6 +62,9 @@ func (r *Run) Do(ctx context.Context) error {
 			}
 		}
 	}
+	if len(order) > 0 && !r.Virtual {
+		r.warmUp(ctx, r.Plan[order[0].cell])
+	}
 	for i, at := range order {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -82,6 +85,22 @@ func (r *Run) Do(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// warmUpSpan is how long a process is warmed up.
+const warmUpSpan = time.Second
+
+// warmUp plays a short trial that is not recorded: the first that a process uses memory and sockets takes longer than any
+// later time, up to seconds on some machines, and would be part of the first trial only. What goes wrong in it goes wrong
+// in the first trial as well, which tells.
+func (r *Run) warmUp(ctx context.Context, p Planned) {
+	p.scenario = steady
+	s := &p.Settings
+	s.Warmup, s.Duration, s.Count, s.Timeout = 0, warmUpSpan, 0, min(s.Timeout, 10*time.Second)
+	if s.PerSecond == 0 {
+		s.Clients = max(s.Clients, 1)
+	}
+	r.trial(ctx, &p, position{repeat: -1})
 }
 
 // trial runs one trial. A panic is a broken invariant of the code that is measured: it spoils this trial, not those

@@ -93,6 +93,31 @@ func TestSeedsAreShared(t *testing.T) {
 	}
 }
 
+// On the wall clock a process is warmed up once before the first trial, which nobody is told of.
+func TestWarmUp(t *testing.T) {
+	for _, virtual := range []bool{false, true} {
+		var opened, recorded, started int
+		r := Run{Plan: planOf(2), Repeat: 3, Virtual: virtual, Starting: func(int, int, *Planned, int) { started++ },
+			Done: func(results.Trial) error { recorded++; return nil }}
+		r.Open = func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+			if opened++; opened == 1 && started > 0 != virtual {
+				t.Errorf("virtual %v: %d trials had begun before the first group", virtual, started)
+			}
+			return opener(nil)(transport, cfg)
+		}
+		if err := r.Do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := 7
+		if virtual {
+			want = 6
+		}
+		if opened != want || recorded != 6 {
+			t.Errorf("virtual %v: %d groups for %d trials", virtual, opened, recorded)
+		}
+	}
+}
+
 // A trial that fails, in whatever way, is recorded, and the rest go on; its group is closed.
 func TestFailuresAreRecorded(t *testing.T) {
 	list := planOf(5)

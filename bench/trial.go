@@ -183,7 +183,7 @@ func (t *Trial) Measure(l *Load) {
 // EndMeasure ends the measured span.
 func (t *Trial) EndMeasure() {
 	t.measured.closeWindow(t.window)
-	t.Result.Cost = readMeter(t.Cluster, t.virtual).since(t.begin)
+	t.Result.Cost = readMeter(t.Cluster, t.virtual).since(t.begin, t.Unmeasured)
 }
 
 // CatchUp heals a follower that was cut off, and the others named, and measures how it gets what the leader has. agree

@@ -104,23 +104,12 @@ func (r *Replica) Propose(now raft.Time, p *Proposal) {
 	p.Replica, p.Outcome, p.Err, p.Stages = r.id, Pending, nil, Stages{}
 	index, term, err := r.node.Propose(now, p.Data)
 	if err != nil {
-		p.refuse(err)
+		p.Tell(Refused, err)
 		return
 	}
 	r.clients.Lead(now, true, term, r.cfg.ElectionTimeout)
 	p.Index, p.Term = index, term
 	r.clients.Await(p)
-}
-
-func (p *Proposal) refuse(err error) {
-	p.Outcome, p.Err = Refused, err
-	p.Done(p)
-}
-
-// Refuse answers a proposal that no replica could take.
-func (p *Proposal) Refuse(id raft.ID, err error) {
-	p.Replica, p.Stages = id, Stages{}
-	p.refuse(err)
 }
 
 // Settle carries out everything that the node wants done, until it wants nothing more.

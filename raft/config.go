@@ -35,9 +35,9 @@ type Config struct {
 const (
 	MaxVoters                  = 127
 	MaxElectionTimeout         = 365 * 24 * time.Hour // deadlines must not overflow
-	MaxMaxAppendBytes          = 1 << 28 // twice as much, with the encoding, still fits into a frame of transports
-	MaxMaxInFlight             = 1 << 30 // as many full ones must have a number of bytes
-	MaxMaxEntryBytes           = 1 << 30 // an entry's length has 32 bits
+	MaxMaxAppendBytes          = 1 << 28              // twice as much, with the encoding, still fits into a frame of transports
+	MaxMaxInFlight             = 1 << 30              // as many full ones must have a number of bytes
+	MaxMaxEntryBytes           = 1 << 30              // an entry's length has 32 bits
 	DefaultMaxAppendBytes      = 256 << 10
 	DefaultMaxInFlight         = 128
 	DefaultMaxEntryBytes       = 8 << 20

@@ -38,7 +38,10 @@ type Message struct {
 	Type     MessageType
 	From, To ID
 	Term     uint64
-	Seq      uint64 // number of the request, unique for its sender since it was started; a reply repeats the number of what it answers
+	// Seq is the number of the request among those of its sender since it was started. Each AppendEntries has its own; the
+	// RequestVotes of a campaign have one, since they are one request, to whomever and however often it is sent. A reply
+	// repeats the number of what it answers.
+	Seq uint64
 
 	// AppendEntries.
 	PrevLogIndex, PrevLogTerm uint64 // a reply repeats PrevLogIndex

@@ -39,6 +39,7 @@ type Cell struct {
 	Leader string // who led first in them: replicas' numbers, or regions; "" if no trial tells
 	// Deterministic says that the trials are one trial repeated: see deterministic.
 	Deterministic bool
+	Warnings      []string // what a reader of its figures must know
 
 	Latency *results.Histogram            // of all trials, merged
 	Stages  map[string]*results.Histogram // likewise
@@ -133,6 +134,9 @@ func Summarize(run *results.Run) *Summary {
 		if c := &s.Cells[i]; c.Strategy == run.Header.Baseline {
 			s.baselines[s.without(c, strategyAxis.name)] = c
 		}
+	}
+	if len(run.Trials) == 0 {
+		s.warn(nil, "the run file has no trials: nothing was measured")
 	}
 	switch {
 	case run.End == nil:
@@ -233,9 +237,11 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 		if t.Cost != nil {
 			if c.Cost == nil {
-				c.Cost = &results.Cost{}
+				first := *t.Cost
+				c.Cost = &first
+			} else {
+				addCost(c.Cost, t.Cost)
 			}
-			addCost(c.Cost, t.Cost)
 		}
 		if t.CatchUp != nil {
 			catchUps = append(catchUps, t.CatchUp)
@@ -310,11 +316,20 @@ func addCost(into, c *results.Cost) {
 	into.Bytes += c.Bytes
 	into.Writes += c.Writes
 	into.Dropped += c.Dropped
-	into.Elections += c.Elections
-	into.Rejections += c.Rejections
+	into.Elections = sumCounted(into.Elections, c.Elections)
+	into.Rejections = sumCounted(into.Rejections, c.Rejections)
 	into.CPU += c.CPU
 	into.Allocations += c.Allocations
 	into.AllocatedBytes += c.AllocatedBytes
+}
+
+// sumCounted adds what two trials counted; nil if either did not count it.
+func sumCounted(a, b *uint64) *uint64 {
+	if a == nil || b == nil {
+		return nil
+	}
+	sum := *a + *b
+	return &sum
 }
 
 // perCommit divides; false without commits.
@@ -386,8 +401,20 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
+	s.warnOfUnsteady(c, warn)
 	s.warnOfFew(c, warn)
 	s.warnOfFirst(c, trials, warn)
+}
+
+// warnOfUnsteady names the figures whose trials lie further apart than a spread can say.
+func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
+	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
+		if r := m.over(c); r.N > 1 {
+			if v, _ := r.Spread(); v > mostSpread {
+				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), count(uint64(r.N), "trial"))
+			}
+		}
+	}
 }
 
 // hasStages says whether it is known where the latency went: other engines do not tell.
@@ -463,7 +490,11 @@ func (s *Summary) warnOfFirst(c *Cell, trials []results.Trial, warn func(string,
 			continue
 		}
 		if r := rangeOf(rest); first > 2*r.Max || first < r.Min/2 {
-			warn("the first trial's %s, %s, is unlike that of the others, %s to %s", f.name, f.show(first), f.show(r.Min), f.show(r.Max))
+			others := f.show(r.Min)
+			if others != f.show(r.Max) {
+				others += " to " + f.show(r.Max)
+			}
+			warn("the first trial's %s, %s, is unlike that of the others, %s", f.name, f.show(first), others)
 		}
 	}
 }

@@ -149,17 +149,17 @@ var (
 // reader.
 type Cost struct {
 	Commits        uint64        `json:"commits"`
-	Messages       uint64        `json:"messages"`        // all of Raft's messages, requests and replies
-	AppendEntries  uint64        `json:"append_entries"`  // requests only, with or without entries
-	EntriesSent    uint64        `json:"entries_sent"`    // entries within them, counted per follower
-	Bytes          uint64        `json:"bytes"`           // of whole frames
-	Writes         uint64        `json:"writes"`          // calls that handed bytes to a connection
-	Dropped        uint64        `json:"dropped"`         // frames that a transport dropped, for any reason
-	Elections      uint64        `json:"elections"`       //
-	Rejections     uint64        `json:"rejections"`      //
-	CPU            time.Duration `json:"cpu_ns"`          // of the whole process; 0 in virtual time
-	Allocations    uint64        `json:"allocations"`     // of the whole process; 0 in virtual time
-	AllocatedBytes uint64        `json:"allocated_bytes"` //
+	Messages       uint64        `json:"messages"`                  // all of Raft's messages, requests and replies
+	AppendEntries  uint64        `json:"append_entries"`            // requests only, with or without entries
+	EntriesSent    uint64        `json:"entries_sent"`              // entries within them, counted per follower
+	Bytes          uint64        `json:"bytes"`                     // of whole frames
+	Writes         uint64        `json:"writes"`                    // calls that handed bytes to a connection
+	Dropped        uint64        `json:"dropped"`                   // frames that a transport dropped, for any reason
+	Elections      *uint64       `json:"elections,omitempty"`       // campaigns begun; nil if they were not counted
+	Rejections     *uint64       `json:"rejections,omitempty"`      // AppendEntries refused; nil if they were not counted
+	CPU            time.Duration `json:"cpu_ns,omitempty"`          // of the whole process; 0 in virtual time
+	Allocations    uint64        `json:"allocations,omitempty"`     // of the whole process; 0 in virtual time
+	AllocatedBytes uint64        `json:"allocated_bytes,omitempty"` //
 }
 
 // CatchUp is how one follower got the leader's log, from the moment its links were healed. The phases add up to Total.

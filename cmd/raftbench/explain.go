@@ -141,6 +141,9 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	if len(m.Transports)*len(m.Scenarios)*len(m.Nodes)*len(m.Payloads)*len(foreground)*len(m.Cuts) != 1 {
 		return explain.Config{}, usage("one value each is wanted for --transport, --scenario, --nodes, --payload, --foreground-rate and --cut")
 	}
+	if err := checkCuts(&m); err != nil {
+		return explain.Config{}, err
+	}
 	s.Heartbeat, s.ElectionTimeout, s.Foreground = c.Duration("heartbeat"), c.Duration("election-timeout"), foreground[0]
 	s.PreVote, s.CheckQuorum, s.MaxAppendBytes = true, true, 256<<10
 	s.Warmup, s.Duration, s.Timeout = 4*s.Heartbeat, time.Second, 10*time.Minute

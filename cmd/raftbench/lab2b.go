@@ -45,6 +45,7 @@ Examples:
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
 			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.StringFlag{Category: "every trial", Name: "edition", Value: string(lab.DefaultEdition), Usage: "year of the course's tests: " + strings.Join(editionNames(), " or ") + "; they differ in Persist1 and Persist2"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
 			&cli.BoolFlag{Category: "every trial", Name: "check-quorum", DisableDefaultText: true, Usage: "a leader that no quorum answers steps down"},
 			&cli.DurationFlag{Category: "every trial", Name: "delay", Value: 20 * time.Microsecond, Usage: "virtual time: one way between two replicas; loopback's by default"},
@@ -63,7 +64,7 @@ Examples:
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "transport": transportNames, "format": formatNames, "test": testNames,
-			"suite": suiteNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
+			"suite": suiteNames, "edition": editionNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
 		}),
 	}
 }
@@ -144,6 +145,7 @@ func runLab2b(c *cli.Context) error {
 
 	settings := settingsOf(c)
 	settings["election-timeout"] = m.ElectionTimeout.String()
+	settings["cut"] = cluster.SilentCut.String() // the course's network tells nobody
 	where := machine()
 	if virtual {
 		where = nil // neither it nor the number of jobs has a part in the result
@@ -207,6 +209,11 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 	if m.Tests, err = testsOf(c); err != nil {
 		return nil, err
 	}
+	edition := c.String("edition")
+	if !slices.Contains(editionNames(), edition) {
+		return nil, usage("--edition: %s", nearest.Unknown("edition", edition, editionNames()))
+	}
+	m.Edition = lab.Edition(edition)
 	for _, name := range []string{"delay", "cpu-per-message"} {
 		switch {
 		case c.IsSet(name) && !virtual:
@@ -257,6 +264,14 @@ func testsOf(c *cli.Context) ([]lab.Test, error) {
 
 const allSuites = "all"
 
+func editionNames() []string {
+	var names []string
+	for _, e := range lab.Editions {
+		names = append(names, string(e))
+	}
+	return names
+}
+
 func suiteNames() []string { return append(slices.Clone(lab.Suites), allSuites) }
 
 // openLabVirtual makes groups in virtual time on links like loopback: the lab's network adds no delay of its own.
@@ -269,16 +284,19 @@ func openLabVirtual(delay, cpu time.Duration) func(transport string, cfg cluster
 
 // againLab writes a command line that names every setting which shapes the run.
 func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
-	var strategyList, tests []string
+	var strategyList, heartbeats, tests []string
 	for _, s := range m.Strategies {
 		strategyList = append(strategyList, strategies.String(s))
+	}
+	for _, h := range m.Heartbeats {
+		heartbeats = append(heartbeats, h.String())
 	}
 	for _, t := range m.Tests {
 		tests = append(tests, t.Name)
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
-		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + c.String("heartbeat"), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--election-timeout=%v --pre-vote=%v --check-quorum=%v", m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
+		fmt.Sprintf("--edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
 		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
 	}

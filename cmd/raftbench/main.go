@@ -263,22 +263,6 @@ func flagNames(flags []cli.Flag) []string {
 	return names
 }
 
-// beforeText is what stands before a text in the help: a flag, or only spaces.
-var beforeText = regexp.MustCompile(`^ +(-.*?\S {2,})?`)
-
-// printHelp writes the library's help in lines of listWidth columns at the most.
-func printHelp(w io.Writer, template string, data any) {
-	var text strings.Builder
-	cli.HelpPrinterCustom(&text, template, data, nil)
-	for line := range strings.Lines(text.String()) {
-		if line = strings.TrimRight(line, " \n"); len([]rune(line)) > listWidth {
-			head := beforeText.FindString(line)
-			line = head + strings.ReplaceAll(wrapped(line[len(head):], listWidth-len(head)), "\n", "\n"+strings.Repeat(" ", len(head)))
-		}
-		fmt.Fprintln(w, line)
-	}
-}
-
 func commandPath(c *cli.Context) string {
 	if c.Command != nil && c.Command.HelpName != "" {
 		return c.Command.HelpName

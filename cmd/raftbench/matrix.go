@@ -68,7 +68,7 @@ func matrixCommand() *cli.Command {
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
 
 		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
-		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 3, Usage: "trials of each cell, interleaved with the others"},
+		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 4, Usage: "trials of each cell, interleaved with the others; fewer than 4 give no verdict on differences"},
 		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
 		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
 		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
@@ -308,6 +308,9 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 			return nil, err
 		}
 	}
+	if err := checkCuts(m); err != nil {
+		return nil, err
+	}
 	if err := timesOf(c, m); err != nil {
 		return nil, err
 	}
@@ -378,6 +381,14 @@ func timesOf(c *cli.Context, m *bench.Matrix) error {
 func into[T comparable](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
 	*values, err = list(c, name, parse)
 	return err
+}
+
+// checkCuts refuses what cannot be told apart.
+func checkCuts(m *bench.Matrix) error {
+	if slices.Contains(m.Cuts, cluster.ResetCut) && slices.Contains(m.Transports, datagram) {
+		return usage("--cut reset has no meaning over %s, where no connection can break: take another transport, or --cut silent", datagram)
+	}
+	return nil
 }
 
 func cutKind(name string) (cluster.CutKind, error) {

@@ -47,7 +47,7 @@ Examples:
 				return usage("run %s: its header's job is %s: want %s: the file was made by another program or version, or changed",
 					c.Args().First(), nearest.Quote(run.Header.Job), strings.Join(jobs, " or "))
 			}
-			if err := format.Write(c.App.Writer, run); err != nil {
+			if err := format.Write(terminal(c), run); err != nil {
 				return output(err)
 			}
 			return verdict(run)

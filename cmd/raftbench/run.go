@@ -119,7 +119,7 @@ func record(c *cli.Context, estimate time.Duration, do func(p *progress, done fu
 			broken = exitError{exitEnvironment, err}
 		}
 	}
-	if err := format.Write(c.App.Writer, read); err != nil {
+	if err := format.Write(terminal(c), read); err != nil {
 		return output(err)
 	}
 	if broken.err != nil {

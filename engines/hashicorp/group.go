@@ -150,7 +150,7 @@ func (g *Group) Status(id raft.ID) cluster.Status { return g.replica(id).status(
 // Crash closes a replica's connections and shuts the library down; its store survives. A client that is being answered
 // is not waited for: it may be the one that asks.
 func (g *Group) Crash(id raft.ID) {
-	if !cluster.CalledBy("hashicorp.(*answers).answer") {
+	if !cluster.CalledBy(cluster.Tells) {
 		g.replica(id).crash()
 		return
 	}

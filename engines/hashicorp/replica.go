@@ -384,13 +384,11 @@ func (a *answers) answer(future hraft.ApplyFuture, p *cluster.Proposal) {
 			p.Accepted(p)
 		}
 		p.Stages.Applied = a.r.g.Now()
-		p.Outcome = cluster.Committed
-		p.Done(p)
+		p.Tell(cluster.Committed, nil)
 	case errors.Is(err, hraft.ErrNotLeader), errors.Is(err, hraft.ErrLeadershipTransferInProgress):
 		p.Refuse(a.r.id, raft.ErrNotLeader)
 	default: // leadership lost, or shut down: it may be committed or not
-		p.Outcome = cluster.Unknown
-		p.Done(p)
+		p.Tell(cluster.Unknown, nil)
 	}
 }
 

@@ -29,6 +29,8 @@ type streams struct {
 	accepted chan *stream
 	wg       sync.WaitGroup // of the accepting side
 
+	strangers transports.Strangers
+
 	mu    sync.Mutex
 	cut   map[raft.ID]bool
 	gate  atomic.Pointer[chan struct{}] // not nil while nothing may flow
@@ -74,6 +76,9 @@ func (s *streams) listen() {
 			}
 			continue
 		}
+		if tooMany := s.strangers.Add(conn); tooMany != nil {
+			tooMany.Close()
+		}
 		s.wg.Go(func() { s.welcome(conn) })
 	}
 }
@@ -83,7 +88,7 @@ func (s *streams) welcome(conn transports.Conn) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	st, err := s.readHello(ctx, conn)
-	if err != nil || !stop() {
+	if s.strangers.Remove(conn) || err != nil || !stop() {
 		conn.Close()
 		return
 	}
@@ -106,7 +111,11 @@ func (s *streams) readHello(ctx context.Context, conn transports.Conn) (*stream,
 	if binary.LittleEndian.Uint64(hello[:]) != s.group {
 		return nil, errors.New("hashicorp: a stranger")
 	}
-	return s.add(raft.ID(binary.LittleEndian.Uint64(hello[8:])), conn, bare)
+	from := raft.ID(binary.LittleEndian.Uint64(hello[8:]))
+	if proven := conn.Peer(); proven != 0 && proven != from {
+		return nil, fmt.Errorf("hashicorp: replica %d with the certificate of %d", from, proven)
+	}
+	return s.add(from, conn, bare)
 }
 
 // Dial connects to a replica's address.
@@ -137,6 +146,9 @@ func (s *streams) hello(ctx context.Context, peer raft.ID, conn transports.Conn)
 	bare, err := conn.OpenStream(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if proven := conn.Peer(); proven != 0 && proven != peer {
+		return nil, fmt.Errorf("hashicorp: replica %d has the certificate of %d", peer, proven)
 	}
 	hello := binary.LittleEndian.AppendUint64(nil, s.group)
 	hello = binary.LittleEndian.AppendUint64(hello, uint64(s.self))
