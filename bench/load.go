@@ -146,10 +146,8 @@ func (l *Load) Open(perSecond float64) {
 	l.begin(0)
 	l.mu.Lock()
 	l.rate = perSecond
-	start := l.c.Now()
-	l.grid = newGrid(start, perSecond, l.seed)
-	own := newGrid(start, perSecond, l.seed) // the ledger's, which shares nothing with the load's
-	l.page.grid = &own
+	l.grid, l.page.grid = newGrid(l.c.Now(), perSecond, l.seed), new(grid)
+	*l.page.grid = newGrid(l.grid.start, perSecond, l.seed) // the ledger's own
 	first := l.grid.at(0)
 	l.mu.Unlock()
 	l.c.At(first, l.pace)

@@ -36,10 +36,10 @@ type Cell struct {
 	Trials  int    // whose numbers are in here
 	Planned int
 
-	Warnings []string // what a reader of its figures must know
-	Leader   string   // who led first in them: replicas' numbers, or regions; "" if no trial tells
+	Leader string // who led first in them: replicas' numbers, or regions; "" if no trial tells
 	// Deterministic says that the trials are one trial repeated: see deterministic.
 	Deterministic bool
+	Warnings      []string // what a reader of its figures must know
 
 	Latency *results.Histogram            // of all trials, merged
 	Stages  map[string]*results.Histogram // likewise
