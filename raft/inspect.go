@@ -119,6 +119,7 @@ func (n *Node) AppendState(b []byte) []byte {
 			flag(p.probeDue)
 			flag(p.stalled)
 			flag(p.active && n.cfg.CheckQuorum)
+			u(p.resent.seq, p.resent.first, p.resent.last)
 			for _, f := range slices.Concat(p.flights, p.overdue) {
 				u(f.seq, f.first, f.last)
 			}
