@@ -132,10 +132,16 @@ func (o *Options) Identity(file string, group uint64, replica raft.ID) error {
 	return nil
 }
 
-// Reconcile fits a log that was read to the newest snapshot, as State.Log says: a log that does not contain the snapshot
-// is replaced by an empty one, which reset reports. Entries that are in neither are an error that wraps ErrDamaged.
+// Reconcile fits what was read to the newest snapshot, as State.Log says: a log that does not contain the snapshot is
+// replaced by an empty one, which reset reports. Entries that are in neither are an error that wraps ErrDamaged.
+//
+// A snapshot may be durable before the term in which it came is. No vote in that term can have been sent then, so raising
+// the term to the snapshot's, without a vote, breaks no promise.
 func (s *State) Reconcile() (reset bool, err error) {
 	snap, base := s.Snapshot, s.Log.First()-1
+	if s.Term < snap.Term {
+		s.Term, s.Vote = snap.Term, 0
+	}
 	baseTerm, _ := s.Log.Term(base)
 	if base > snap.Index {
 		return false, fmt.Errorf("%w: the log begins at %d, but the newest snapshot ends at %d: what is between is missing",

@@ -28,8 +28,9 @@ import (
 )
 
 const (
-	fileName = "raft.db"
-	version  = 1
+	fileName   = "raft.db"
+	unfinished = ".tmp"
+	version    = 1
 
 	// maxTransaction is where a transaction ends although more has gathered, in bytes of records.
 	maxTransaction = 4 << 20
@@ -110,12 +111,65 @@ func (d *database) read() (s storage.State, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = d.damaged(fmt.Sprint(p))
-			if d.db == nil && d.file != nil {
+			if d.db == nil && d.file != nil { // Open did not return: its mapping remains, its lock must not
+				files.Unlock(d.file)
 				d.file.Close()
 			}
 		}
 	}()
-	d.db, err = bolt.Open(d.path, 0o600, &bolt.Options{
+	info, err := os.Stat(d.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		err = d.create()
+	case err == nil && info.Size() == 0: // bbolt would begin anew
+		err = d.damaged("it is empty")
+	}
+	if err != nil {
+		return s, err
+	}
+	if d.db, err = d.open(d.path); err != nil {
+		return s, err
+	}
+	if err := d.db.View(func(tx *bolt.Tx) error { s, err = d.readAll(tx); return err }); err != nil {
+		return s, err
+	}
+	// What a process wrote that was killed may be in the page cache alone.
+	return s, d.file.Sync()
+}
+
+// create makes a database that has its name when it is complete.
+func (d *database) create() error {
+	if newest := d.snapshots.Newest(); newest.Index != 0 {
+		return d.damaged(fmt.Sprintf("it is missing, but there is a snapshot of entry %d", newest.Index))
+	}
+	if err := os.Remove(d.path + unfinished); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := d.open(d.path + unfinished)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		if _, err := tx.CreateBucket(entriesBucket); err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(metaBucket); err != nil {
+			return err
+		}
+		return d.putState(tx)
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := d.dir.Rename(fileName+unfinished, fileName); err != nil {
+		return err
+	}
+	return d.dir.Sync()
+}
+
+// open opens a database and keeps its file.
+func (d *database) open(path string) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: time.Nanosecond, // the folder is locked: nobody has it
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
@@ -123,65 +177,17 @@ func (d *database) read() (s storage.State, err error) {
 			return f, err
 		},
 	})
-	if err != nil {
-		switch {
-		case errors.Is(err, bolterrors.ErrTimeout):
-			err = fmt.Errorf("%w: %s is locked by another process: stop that one", storage.ErrLocked, d.path)
-		case d.file != nil && !errors.As(err, new(*os.PathError)):
-			err = d.damaged(err.Error())
-		}
-		return s, err
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		err = fmt.Errorf("%w: %s is locked by another process: stop that one", storage.ErrLocked, path)
+	case err != nil && d.file != nil && !errors.As(err, new(*os.PathError)):
+		err = d.damaged(err.Error())
 	}
-	fresh := false
-	err = d.db.View(func(tx *bolt.Tx) (err error) {
-		if fresh, err = d.check(tx); err == nil && !fresh {
-			s, err = d.readEntries(tx)
-		}
-		return err
-	})
-	if err == nil && fresh {
-		err = d.db.Update(d.create)
-		s.Log = raft.NewLog(1, 0)
-	}
-	if err != nil {
-		return s, err
-	}
-	// bbolt syncs the file, not its name, and what a process wrote that was killed may be in the page cache alone.
-	return s, errors.Join(d.file.Sync(), d.dir.Sync())
+	return db, err
 }
 
 func (d *database) damaged(what string) error {
 	return fmt.Errorf("%w: %s: %s", storage.ErrDamaged, d.path, what)
-}
-
-// check reads what is beside the entries, unless the database is fresh.
-func (d *database) check(tx *bolt.Tx) (fresh bool, err error) {
-	info, err := d.file.Stat()
-	if err != nil {
-		return false, err
-	}
-	if info.Size() < tx.Size() {
-		return false, fmt.Errorf("%w: %s at offset %d: the file ends there, want %d bytes", storage.ErrDamaged, d.path, info.Size(), tx.Size())
-	}
-	meta := tx.Bucket(metaBucket)
-	if meta != nil && tx.Bucket(entriesBucket) != nil {
-		return false, d.decode(meta.Get(stateKey))
-	}
-	if k, _ := tx.Cursor().First(); k != nil {
-		return false, fmt.Errorf("%w: %s is a database of somebody else: give another folder", storage.ErrForeign, d.path)
-	}
-	return true, nil
-}
-
-// create makes the buckets of a fresh database.
-func (d *database) create(tx *bolt.Tx) error {
-	if _, err := tx.CreateBucket(entriesBucket); err != nil {
-		return err
-	}
-	if _, err := tx.CreateBucket(metaBucket); err != nil {
-		return err
-	}
-	return d.putState(tx)
 }
 
 func (d *database) putState(tx *bolt.Tx) error {
@@ -209,6 +215,26 @@ func (d *database) decode(b []byte) error {
 	}
 	d.state = state{word(3), raft.ID(word(4)), word(5), word(6), word(7)}
 	return d.options.Identity(d.path, word(1), raft.ID(word(2)))
+}
+
+// readAll reads what is beside the entries, and then those.
+func (d *database) readAll(tx *bolt.Tx) (storage.State, error) {
+	info, err := d.file.Stat()
+	if err != nil {
+		return storage.State{}, err
+	}
+	if info.Size() < tx.Size() {
+		return storage.State{}, fmt.Errorf("%w: %s at offset %d: the file ends there, want %d bytes",
+			storage.ErrDamaged, d.path, info.Size(), tx.Size())
+	}
+	meta := tx.Bucket(metaBucket)
+	if meta == nil || tx.Bucket(entriesBucket) == nil {
+		return storage.State{}, d.damaged("it is a database, but not of this program")
+	}
+	if err := d.decode(meta.Get(stateKey)); err != nil {
+		return storage.State{}, err
+	}
+	return d.readEntries(tx)
 }
 
 func (d *database) readEntries(tx *bolt.Tx) (storage.State, error) {

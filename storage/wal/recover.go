@@ -75,6 +75,9 @@ func (l *log) list() (numbers []uint64, err error) {
 
 // create makes the first segment.
 func (l *log) create() error {
+	if newest := l.snapshots.Newest(); newest.Index != 0 {
+		return fmt.Errorf("%w: %s at offset 0: it is missing, but there is a snapshot of entry %d", storage.ErrDamaged, l.path(1), newest.Index)
+	}
 	l.terms = newTerms(0, 0)
 	return l.roll(0)
 }
@@ -356,8 +359,8 @@ type window struct {
 }
 
 func (w *window) reset(file files.File, size int64) {
-	if w.buf == nil {
-		w.buf = make([]byte, 0, windowBytes)
+	if need := int(min(size, windowBytes)); cap(w.buf) < need {
+		w.buf = make([]byte, 0, need)
 	}
 	w.file, w.size, w.start, w.buf = file, size, 0, w.buf[:0]
 }

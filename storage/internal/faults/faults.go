@@ -44,7 +44,8 @@ type Disk struct {
 	renames [][]rename // since then, what happens at once together
 	locked  bool
 
-	steps   int // changes and syncs so far
+	steps   int  // changes and syncs so far
+	removal bool // the step that failed was one
 	crashed bool
 	read    int64
 
@@ -95,6 +96,13 @@ func (d *Disk) Steps() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.steps
+}
+
+// FailedRemoval reports whether the step that failed was the removal of a file, which can be made up for.
+func (d *Disk) FailedRemoval() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.removal
 }
 
 // Crashed reports whether the machine has crashed.
@@ -272,7 +280,13 @@ func (f *folder) Create(name string) (files.File, error) {
 	return &file{f.d, n, name}, f.change(rename{name, n})
 }
 
-func (f *folder) Remove(name string) error { return f.change(rename{name, nil}) }
+func (f *folder) Remove(name string) error {
+	err := f.change(rename{name, nil})
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	f.d.removal = f.d.removal || err != nil
+	return err
+}
 
 func (f *folder) Rename(from, to string) error {
 	f.d.mu.Lock()

@@ -1,0 +1,142 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/internal/faults"
+)
+
+// calls is how many random calls a life has; some are a step of the disk, some ten.
+const calls = 30
+
+func (k *Kind) on(disk *faults.Disk) opener {
+	return func(o storage.Options) (storage.Storage, error) {
+		dir, err := disk.Open()
+		if err != nil {
+			return nil, err
+		}
+		return k.OpenOn(dir, o)
+	}
+}
+
+// eachWay runs a test with and without group commit.
+func eachWay(t *testing.T, run func(t *testing.T, each bool)) {
+	for _, each := range []bool{false, true} {
+		t.Run(fmt.Sprintf("each=%v", each), func(t *testing.T) { run(t, each) })
+	}
+}
+
+// survivesCrashes crashes at the first step, the second and so on, until a life comes to its end; and again, at random
+// steps, in what follows.
+func survivesCrashes(t *testing.T, kind *Kind) {
+	eachWay(t, func(t *testing.T, each bool) {
+		for loss := range faults.Loss(faults.LossKinds) {
+			lives := 0
+			for at := 1; ; at++ {
+				crashed, err := crash(kind, each, loss, at)
+				if err != nil {
+					t.Fatalf("crash at step %d, loss %d: %v", at, loss, err)
+				}
+				if !crashed {
+					break
+				}
+				lives++
+			}
+			if lives < 2*calls {
+				t.Errorf("only %d steps in %d calls", lives, calls)
+			}
+		}
+	})
+}
+
+func crash(kind *Kind, each bool, loss faults.Loss, at int) (crashed bool, err error) {
+	random := rand.New(rand.NewPCG(uint64(at), uint64(loss)))
+	h, disk, acked := newHistory(), faults.NewDisk(), uint64(0)
+	disk.CrashAt = at
+	for generation := range 4 {
+		s, _, err := begin(kind.on(disk), each, h, acked, random)
+		if err == nil {
+			err = s.play(calls / (1 + generation))
+			var end error
+			if acked, end = s.end(); err == nil || errors.Is(end, errBroken) {
+				err = end
+			}
+		}
+		switch {
+		case disk.Crashed() && !errors.Is(err, errBroken):
+			crashed = true
+		case err != nil:
+			return crashed, fmt.Errorf("life %d: %w", generation, err)
+		case generation == 0:
+			return false, nil
+		}
+		disk = disk.Reboot(loss, random)
+		if generation < 2 {
+			disk.CrashAt = 1 + random.IntN(60)
+		}
+	}
+	return crashed, nil
+}
+
+// stopsAtFailures has the first step fail, the second and so on. The step after it works again: a storage that goes on
+// would acknowledge what is lost.
+func stopsAtFailures(t *testing.T, kind *Kind) {
+	eachWay(t, func(t *testing.T, each bool) {
+		for _, cause := range []error{syscall.ENOSPC, syscall.EIO, syscall.EROFS} {
+			for at := 1; ; at++ {
+				failed, err := fail(kind, each, cause, at)
+				if err != nil {
+					t.Fatalf("%v at step %d: %v", cause, at, err)
+				}
+				if !failed {
+					break
+				}
+			}
+		}
+	})
+}
+
+func fail(kind *Kind, each bool, cause error, at int) (failed bool, err error) {
+	random := rand.New(rand.NewPCG(uint64(at), 1))
+	h, disk, acked := newHistory(), faults.NewDisk(), uint64(0)
+	disk.FailAt, disk.FailWith = at, cause
+	s, _, err := begin(kind.on(disk), each, h, acked, random)
+	if err == nil {
+		err = s.play(calls)
+		s.mu.Lock()
+		stopped := s.failure != nil
+		s.mu.Unlock()
+		if stopped { // go on all the same: nothing may be acknowledged now
+			s.randomSave()
+			s.randomSave()
+		}
+		var end error
+		acked, end = s.end()
+		if errors.Is(end, errBroken) || err == nil {
+			err = end
+		}
+	}
+	switch {
+	case errors.Is(err, errBroken), err != nil && !errors.Is(err, cause):
+		return false, err
+	case err == nil && disk.Steps() >= at && !disk.FailedRemoval():
+		return false, errors.New("nobody was told")
+	}
+	failed = disk.Steps() >= at
+	for _, loss := range []faults.Loss{faults.LoseAll, faults.LoseNone, faults.LoseTail, faults.Reorder} {
+		past := *h // what a crash leaves is looked at without changing it
+		s, _, err := begin(kind.on(disk.Reboot(loss, random)), each, &past, acked, random)
+		if err != nil {
+			return failed, fmt.Errorf("after it, with loss %d: %w", loss, err)
+		}
+		if err := s.Close(); err != nil {
+			return failed, err
+		}
+	}
+	return failed, nil
+}
