@@ -29,7 +29,7 @@ type Kind struct {
 // Run runs all cases as subtests of t.
 func Run(t *testing.T, kind Kind) {
 	runChild(t, kind)
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, c := range cases {
 		if c.needs != nil && !c.needs(&kind) {
 			continue
