@@ -58,7 +58,7 @@ func crash(kind *Kind, each bool, loss faults.Loss, at int) (crashed bool, err e
 	random := rand.New(rand.NewPCG(uint64(at), uint64(loss)))
 	h, disk, acked := newHistory(), faults.NewDisk(), uint64(0)
 	disk.CrashAt = at
-	for generation := range 4 {
+	for generation := range 5 {
 		s, _, err := begin(kind.on(disk), each, h, acked, random)
 		if err == nil {
 			err = s.play(calls / (1 + generation))
@@ -75,8 +75,12 @@ func crash(kind *Kind, each bool, loss faults.Loss, at int) (crashed bool, err e
 		case generation == 0:
 			return false, nil
 		}
-		disk = disk.Reboot(loss, random)
-		if generation < 2 {
+		if generation < 3 && random.IntN(3) == 0 {
+			disk = disk.Kill()
+		} else {
+			disk = disk.Reboot(loss, random)
+		}
+		if generation < 3 {
 			disk.CrashAt = 1 + random.IntN(60)
 		}
 	}

@@ -141,6 +141,16 @@ func TestMissingSegments(t *testing.T) {
 	}
 }
 
+// TestMissingFrames: that the last frame of a file is missing, the next file knows.
+func TestMissingFrames(t *testing.T) {
+	files := written(t, 6)
+	name := segmentName(1)
+	clear(files[name][MinSegmentBytes-(MinSegmentBytes-headerBytes)%frameBytes-frameBytes:])
+	if _, _, err := load(faults.FromFiles(files)); !errors.Is(err, storage.ErrDamaged) || !strings.Contains(err.Error(), name) {
+		t.Errorf("without the last frame of %s: %v", name, err)
+	}
+}
+
 func TestRefusesFormats(t *testing.T) {
 	files := written(t, 1)
 	name := segmentName(1)

@@ -165,6 +165,15 @@ func (d *Disk) Reboot(loss Loss, random *rand.Rand) *Disk {
 	return fresh
 }
 
+// Kill returns the disk after the process has died and the machine has not: everything is still there, but what was not
+// synced can be lost later. The old disk is of no more use.
+func (d *Disk) Kill() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.crashed = true
+	return &Disk{durable: d.durable, current: d.current, renames: d.renames}
+}
+
 // survivors says which of n changes survive.
 func survivors(loss Loss, n int, random *rand.Rand) func(i int) bool {
 	first := random.IntN(n + 1)
