@@ -133,8 +133,8 @@ func (d *database) read() (s storage.State, err error) {
 	if err := d.db.View(func(tx *bolt.Tx) error { s, err = d.readAll(tx); return err }); err != nil {
 		return s, err
 	}
-	// What a process wrote that was killed may be in the page cache alone.
-	return s, d.file.Sync()
+	// What a process wrote that was killed may be in the page cache alone, the file's name too.
+	return s, errors.Join(d.file.Sync(), d.dir.Sync())
 }
 
 // create makes a database that has its name when it is complete.

@@ -64,6 +64,7 @@ var cases = []struct {
 	{"notices flipped bits", hasFiles, noticesFlips},
 	{"notices files cut short", hasFiles, noticesCuts},
 	{"survives a crash at every step", onFiles, survivesCrashes},
+	{"survives a kill and then a crash", onFiles, survivesKills},
 	{"stops at a failure at every step", onFiles, stopsAtFailures},
 	{"is locked for other processes", hasFiles, isLocked},
 	{"survives kill -9", hasFiles, survivesKill},

@@ -55,26 +55,31 @@ func Open(dir files.Dir, options storage.Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	newest := ""
+	var complete, useless []string
 	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, unfinished):
-			if err := dir.Remove(name); err != nil {
-				return nil, err
-			}
-		case strings.HasSuffix(name, suffix):
-			if newest != "" { // names are in order of the index
-				if err := dir.Remove(newest); err != nil {
-					return nil, err
-				}
-			}
-			newest = name
+		if strings.HasSuffix(name, unfinished) {
+			useless = append(useless, name)
+		} else if strings.HasSuffix(name, suffix) {
+			complete = append(complete, name) // in order of the index
 		}
 	}
-	if newest == "" {
+	if n := len(complete); n > 1 {
+		useless = append(useless, complete[:n-1]...)
+		// The process that wrote the newest may have been killed before its name was durable; if the machine crashed now,
+		// the removal of the older one could be all that survives.
+		if err := dir.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range useless {
+		if err := dir.Remove(name); err != nil {
+			return nil, err
+		}
+	}
+	if len(complete) == 0 {
 		return s, nil
 	}
-	r, err := s.open(newest)
+	r, err := s.open(complete[len(complete)-1])
 	if err != nil {
 		return nil, err
 	}
