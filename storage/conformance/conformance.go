@@ -66,6 +66,7 @@ var cases = []struct {
 	{"survives a crash at every step", onFiles, survivesCrashes},
 	{"survives a kill and then a crash", onFiles, survivesKills},
 	{"stops at a failure at every step", onFiles, stopsAtFailures},
+	{"stops when the disk is full", hasFiles, stopsWhenFull},
 	{"is locked for other processes", hasFiles, isLocked},
 	{"survives kill -9", hasFiles, survivesKill},
 }
