@@ -79,7 +79,8 @@ func TestCrashInTransaction(t *testing.T) {
 			if want := (raft.Save{Term: i - 1, Vote: raft.ID((i - 1) % 3)}); !whole {
 				torn++
 				if state.Term != want.Term || state.Vote != want.Vote || state.Log.Last() != from {
-					t.Fatalf("after a crash in save %d: %+v up to %d, want the state before it up to %d", i, state, state.Log.Last(), from)
+					t.Fatalf("after a crash in save %d: %+v up to %d, want the state before it up to %d",
+						i, state, state.Log.Last(), from)
 				}
 			} else if state.Term != i || state.Log.Last() != last {
 				t.Fatalf("after save %d: %+v up to %d, want %d", i, state, state.Log.Last(), last)

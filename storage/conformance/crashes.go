@@ -103,8 +103,8 @@ func crash(kind *Kind, each bool, loss faults.Loss, at int, seed uint64) (crashe
 	return crashed, nil
 }
 
-// survivesKills kills the process at each step, and has the machine crash at each of the first steps of the next one: it
-// finds what nobody has synced, and must not rely on it.
+// survivesKills kills the process at each step, and has the machine crash at each of the first steps of the next one:
+// it finds what nobody has synced, and must not rely on it.
 func survivesKills(t *testing.T, kind *Kind) {
 	const recovery = 8 // steps
 	for _, loss := range []faults.Loss{faults.LoseAll, faults.LoseTail, faults.Reorder} {

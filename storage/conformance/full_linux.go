@@ -26,6 +26,8 @@ const (
 	fullBytes = 512 << 10
 )
 
+func canBeFull(k *Kind) bool { return hasFiles(k) }
+
 // stopsWhenFull has a child write to a disk that has no room for it.
 func stopsWhenFull(t *testing.T, kind *Kind) {
 	said, err := runFull(t, fullTmpfs)
@@ -81,7 +83,8 @@ func childFull(kind *Kind, path string) (said string, err error) {
 	return fillDisk(kind.onPath(filepath.Join(path, "data")))
 }
 
-// fillDisk saves larger and larger entries until the storage fails, and looks whether all that was acknowledged is there.
+// fillDisk saves larger and larger entries until the storage fails, and looks whether all that was acknowledged is
+// there.
 func fillDisk(open opener) (said string, err error) {
 	acked, failed := make(chan uint64, 1), make(chan error, 1)
 	s, err := open(storage.Options{Group: group, Replica: replica,
@@ -114,7 +117,7 @@ func fillDisk(open opener) (said string, err error) {
 }
 
 func kept(open opener, last uint64) error {
-	s, err := open(storage.Options{Group: group, Replica: replica, Durable: func(uint64) {}, Failed: func(error) {}})
+	s, err := open(silent())
 	if err != nil {
 		return err
 	}

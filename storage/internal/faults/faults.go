@@ -242,7 +242,8 @@ func (c change) apply(b []byte) []byte {
 	return b
 }
 
-// step counts a change or sync. While it returns an error, the change must not happen; cut says that it may happen in part.
+// step counts a change or sync. While it returns an error, the change must not happen; cut says that it may happen in
+// part.
 func (d *Disk) step() (cut bool, err error) {
 	if d.crashed {
 		return false, ErrCrashed

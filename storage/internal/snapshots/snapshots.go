@@ -1,4 +1,5 @@
-// Package snapshots keeps the snapshots of one replica as files of its folder: written under another name, synced, renamed.
+// Package snapshots keeps the snapshots of one replica as files of its folder: written under another name, synced,
+// renamed.
 //
 // It does not say when a snapshot is due, compresses nothing, and keeps no more than the newest one.
 package snapshots
@@ -141,8 +142,8 @@ func (r *reader) readHeader(options *storage.Options, name string) error {
 		return damaged("it is not a snapshot")
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(h[i:]) }
-	if v := binary.LittleEndian.Uint32(h[8:]); v > version {
-		return fmt.Errorf("%w: %s has format %d, this program reads up to %d: use a newer one", storage.ErrFormat, r.name, v, version)
+	if err := storage.CheckFormat(r.name, uint64(binary.LittleEndian.Uint32(h[8:])), version); err != nil {
+		return err
 	}
 	if crc32.Checksum(h[:headerBytes-crcBytes], castagnoli) != binary.LittleEndian.Uint32(h[headerBytes-crcBytes:]) {
 		return damaged("the header's checksum is wrong")
@@ -156,7 +157,8 @@ func (r *reader) readHeader(options *storage.Options, name string) error {
 	}
 	size, err := r.file.Size()
 	if err == nil && size != fileBytes(r.snapshot.Size) {
-		err = fmt.Errorf("%w: %s at offset %d: the file ends there, want %d bytes", storage.ErrDamaged, r.name, size, fileBytes(r.snapshot.Size))
+		err = fmt.Errorf("%w: %s at offset %d: the file ends there, want %d bytes",
+			storage.ErrDamaged, r.name, size, fileBytes(r.snapshot.Size))
 	}
 	return err
 }
