@@ -25,6 +25,8 @@ var mayImport = map[string]string{
 	"strategies":          "raft internal/nearest",
 	"transports":          "raft",
 	"transports/...":      "raft",
+	"storage":             "raft",
+	"storage/...":         "raft",
 	"cluster":             "raft transports",
 	"cluster/live":        "cluster raft transports internal/wakeup",
 	"cluster/sim":         "cluster raft transports internal/nearest",
@@ -57,9 +59,10 @@ var libraries = map[string]string{
 	"github.com/rogpeppe/go-internal":         "", // tests alone
 	"github.com/schollz/progressbar/v3":       "cmd/raftbench",
 	"github.com/urfave/cli/v2":                "cmd/raftbench",
+	"go.etcd.io/bbolt":                        "storage/bbolt",
 	"go.etcd.io/raft/v3":                      "engines/etcd",
-	"go.uber.org/goleak":                      "transports/conformance",
-	"golang.org/x/sys":                        "internal/wakeup",
+	"go.uber.org/goleak":                      "storage/conformance transports/conformance",
+	"golang.org/x/sys":                        "internal/wakeup storage/internal/files storage/probe",
 	"golang.org/x/term":                       "cmd/raftbench",
 	"google.golang.org/protobuf":              "engines/etcd",
 }
