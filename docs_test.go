@@ -15,6 +15,7 @@ import (
 type block struct {
 	language string
 	file     string // of "file=PATH" behind the language
+	section  string // the heading that it stands below
 	lines    []string
 	line     int // of the document
 }
@@ -28,12 +29,15 @@ func blocks(t *testing.T, document string) []block {
 	}
 	var list []block
 	var open *block
+	section := ""
 	for i, line := range strings.Split(string(text), "\n") {
 		info, fence := strings.CutPrefix(line, "```")
 		switch {
+		case open == nil && strings.HasPrefix(line, "#"):
+			section = strings.TrimLeft(line, "# ")
 		case fence && open == nil:
 			words := append(strings.Fields(info), "", "")
-			open = &block{language: words[0], file: strings.TrimPrefix(words[1], "file="), line: i + 1}
+			open = &block{language: words[0], file: strings.TrimPrefix(words[1], "file="), section: section, line: i + 1}
 		case fence:
 			list = append(list, *open)
 			open = nil
@@ -74,31 +78,26 @@ func shell(t *testing.T, dir, bin, line string) string {
 	return string(out)
 }
 
-// TestContributing follows CONTRIBUTING.md in a copy of the repository: it adds everything that the examples add, and
-// runs the commands that show it.
+// TestContributing follows CONTRIBUTING.md in a copy of the repository: it adds everything that the examples add, section by
+// section, runs the tests of the packages that each section changes, and runs the commands that show what was added.
 func TestContributing(t *testing.T) {
 	root := t.TempDir()
 	copyRepository(t, ".", root)
 	all := blocks(t, "CONTRIBUTING.md")
 	added := 0
-	for _, b := range all {
-		switch {
-		case b.file == "":
-		case b.language == "diff":
-			edit(t, filepath.Join(root, b.file), &b)
+	var changed []string // packages
+	for i, b := range all {
+		if b.file != "" {
+			add(t, root, &b)
 			added++
-		default:
-			path := filepath.Join(root, b.file)
-			if _, err := os.Stat(path); err == nil {
-				t.Errorf("line %d: %s is there already", b.line, b.file)
+			if p := packageOf(t, root, b.file); !slices.Contains(changed, p) {
+				changed = append(changed, p)
 			}
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(b.text()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			added++
+		}
+		if last := i == len(all)-1 || all[i+1].section != b.section; last && len(changed) > 0 {
+			t.Logf("%s: go test %s", b.section, strings.Join(changed, " "))
+			shell(t, root, "", "go test "+strings.Join(changed, " "))
+			changed = nil
 		}
 	}
 	if added < 10 {
@@ -128,10 +127,41 @@ func TestContributing(t *testing.T) {
 	}
 }
 
-// copyRepository copies what Go needs to build.
+// add adds what an example adds.
+func add(t *testing.T, root string, b *block) {
+	t.Helper()
+	path := filepath.Join(root, b.file)
+	if b.language == "diff" {
+		edit(t, path, b)
+		return
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Errorf("line %d: %s is there already", b.line, b.file)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(b.text()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// packageOf returns the package that a file belongs to: that of its folder, or of the nearest folder above with Go files,
+// which embeds it.
+func packageOf(t *testing.T, root, file string) string {
+	t.Helper()
+	for dir := filepath.Dir(file); dir != "."; dir = filepath.Dir(dir) {
+		if sources, err := filepath.Glob(filepath.Join(root, dir, "*.go")); err == nil && len(sources) > 0 {
+			return "./" + filepath.ToSlash(dir)
+		}
+	}
+	t.Fatalf("%s belongs to no package", file)
+	return ""
+}
+
+// copyRepository copies all files but what runs have left.
 func copyRepository(t *testing.T, from, to string) {
 	t.Helper()
-	kinds := []string{".go", ".mod", ".sum", ".strategy", ".csv", ".patch"}
 	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -141,9 +171,6 @@ func copyRepository(t *testing.T, from, to string) {
 				return filepath.SkipDir
 			}
 			return os.MkdirAll(filepath.Join(to, path), 0o755)
-		}
-		if !slices.Contains(kinds, filepath.Ext(path)) {
-			return nil
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {

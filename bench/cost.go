@@ -28,13 +28,18 @@ func readMeter(c cluster.Cluster, virtual bool) meter {
 	return m
 }
 
-// since returns what was spent since an earlier reading. How many commits that was for is told by the load.
-func (m meter) since(earlier meter) *results.Cost {
+// since returns what was spent since an earlier reading. How many commits that was for is told by the load. Elections and
+// rejections are counted from events, which an unmeasured trial leaves out: what was not counted is absent, not zero.
+func (m meter) since(earlier meter, unmeasured bool) *results.Cost {
 	d := m.counters.Sub(earlier.counters)
-	return &results.Cost{
+	cost := &results.Cost{
 		Messages: d.Messages, AppendEntries: d.AppendEntries, EntriesSent: d.EntriesSent, Bytes: d.Bytes,
-		Writes: d.Writes, Dropped: d.Dropped, Elections: d.Elections, Rejections: d.Rejections,
+		Writes: d.Writes, Dropped: d.Dropped,
 		CPU: m.cpu - earlier.cpu, Allocations: m.allocations - earlier.allocations,
 		AllocatedBytes: m.allocatedBytes - earlier.allocatedBytes,
 	}
+	if !unmeasured {
+		cost.Elections, cost.Rejections = &d.Elections, &d.Rejections
+	}
+	return cost
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/raftbench/raftbench/cluster"
@@ -15,9 +16,14 @@ func TestCostIsOfItsSpan(t *testing.T) {
 	}
 	before := meter{counters: counters(100), cpu: 900, allocations: 1000, allocatedBytes: 1100}
 	after := meter{counters: counters(107), cpu: 907, allocations: 1008, allocatedBytes: 1109}
-	want := results.Cost{Messages: 7, AppendEntries: 14, EntriesSent: 21, Bytes: 28, Elections: 35, Rejections: 42, Dropped: 49,
-		Writes: 56, CPU: 7, Allocations: 8, AllocatedBytes: 9}
-	if got := after.since(before); *got != want {
-		t.Errorf("%+v, want %+v", *got, want)
+	elections, rejections := uint64(35), uint64(42)
+	want := &results.Cost{Messages: 7, AppendEntries: 14, EntriesSent: 21, Bytes: 28, Elections: &elections, Rejections: &rejections,
+		Dropped: 49, Writes: 56, CPU: 7, Allocations: 8, AllocatedBytes: 9}
+	if got := after.since(before, false); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	want.Elections, want.Rejections = nil, nil
+	if got := after.since(before, true); !reflect.DeepEqual(got, want) {
+		t.Errorf("without events: %+v, want %+v", got, want)
 	}
 }

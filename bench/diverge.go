@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,12 +25,15 @@ var diverge = Scenario{
 	Cuts: true,
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
+		if err == nil && d.preset != presetGrid { // what a preset decides is what the cell has, whatever the flags are
+			s.Params["diverge-terms"], s.Params["diverge-entries"] = strconv.Itoa(d.terms), strconv.Itoa(d.conflicting)
+			s.Params["diverge-common"] = strconv.Itoa(d.common)
+		}
 		if d.preset == presetLeaders {
-			s.Params["diverge-terms"] = "1"
 			return err
 		}
 		if err == nil {
-			group.Boot = d.boot(group.Replicas, s.PayloadBytes)
+			group.Boot = d.boot(group.Replicas, s.PayloadBytes, s.Other(s.first()))
 		}
 		return err
 	},
@@ -37,12 +41,16 @@ var diverge = Scenario{
 		byLeaders := s.Params["diverge-preset"] == presetLeaders
 		return engines.Use{Elections: byLeaders, Crashes: byLeaders}
 	},
+	Entries: func(s *Settings) int {
+		d, _ := s.divergence()
+		return d.common + 2*d.conflicting
+	},
 	Estimate: func(s *Settings) time.Duration {
 		d, _ := s.divergence()
 		if d.preset == presetLeaders {
-			return s.Warmup + foregroundBefore + 3*s.ElectionTimeout + time.Duration(2*d.conflicting/bulkClients)*s.beatPerCommit()
+			return s.Warmup + foregroundBefore + s.Heartbeat + 3*s.ElectionTimeout + time.Duration(2*d.conflicting/bulkClients)*s.beatPerCommit()
 		}
-		return s.Warmup + foregroundBefore + time.Duration(d.rounds(s.Strategy.Backup))*s.beatPerSend()
+		return s.Warmup + foregroundBefore + s.Heartbeat + time.Duration(d.rounds(s.Strategy.Backup))*s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		d, err := t.divergence()
@@ -52,11 +60,11 @@ var diverge = Scenario{
 		if d.preset == presetLeaders {
 			return t.divergeByLeaders(ctx, d)
 		}
-		away := d.away(t.Cluster.Size())
+		away := d.away(t.Other(t.first()))
 		for _, id := range away {
 			cluster.Isolate(t.Cluster, id, t.Cut)
 		}
-		leader, err := t.Elect(ctx, 1)
+		leader, err := t.Elect(ctx)
 		if err != nil {
 			return err
 		}
@@ -67,6 +75,9 @@ var diverge = Scenario{
 		return t.CatchUp(ctx, load, leader, away[0], uint64(d.common), d.conflicting, away[1:]...)
 	},
 }
+
+// presetGrid is the divergence that the parameters shape.
+const presetGrid = "grid"
 
 // divergence is a set of logs to start with.
 type divergence struct {
@@ -81,10 +92,13 @@ func (s *Settings) divergence() (d divergence, err error) {
 		if s.Nodes != 7 {
 			return d, fmt.Errorf("--diverge-preset figure7 has a leader and six followers, but --nodes is %d: want 7", s.Nodes)
 		}
+		if s.first() != 1 {
+			return d, fmt.Errorf("--leader is replica %d, but with --diverge-preset figure7 it is 1: leave out one of them", s.first())
+		}
 		// The follower that is watched is (f): eight entries of the terms 2 and 3 after three that are common.
 		d.terms, d.conflicting, d.common = 2, 8, 3
 		return d, nil
-	case "grid", presetLeaders:
+	case presetGrid, presetLeaders:
 	default:
 		return d, fmt.Errorf("--diverge-preset is %q: want grid, figure7 or leaders", d.preset)
 	}
@@ -118,11 +132,11 @@ func (d divergence) rounds(b raft.Backup) int {
 }
 
 // away returns the replicas that are cut off at the start, the one that is watched first.
-func (d divergence) away(replicas int) []raft.ID {
+func (d divergence) away(follower raft.ID) []raft.ID {
 	if d.preset == "figure7" {
 		return []raft.ID{7, 4, 5} // (f), and (c) and (d), whose longer logs are no followers' of this leader yet
 	}
-	return []raft.ID{raft.ID(replicas)}
+	return []raft.ID{follower}
 }
 
 // figure7 is the terms of the entries in figure 7 of the Raft paper: the leader of term 8, and the followers (a) to (f).
@@ -136,7 +150,8 @@ var figure7 = []string{
 	"1 1 1 2 2 2 3 3 3 3 3",
 }
 
-func (d divergence) boot(replicas, payloadBytes int) map[raft.ID]cluster.Boot {
+// boot makes the logs of a group in which this follower's conflicts with all others'.
+func (d divergence) boot(replicas, payloadBytes int, follower raft.ID) map[raft.ID]cluster.Boot {
 	logs := map[raft.ID]cluster.Boot{}
 	if d.preset == "figure7" {
 		for i, terms := range figure7 {
@@ -157,7 +172,7 @@ func (d divergence) boot(replicas, payloadBytes int) map[raft.ID]cluster.Boot {
 		}
 		for i := range d.conflicting {
 			term := last
-			if id == raft.ID(replicas) {
+			if id == follower {
 				term = 2 + uint64(i*d.terms/d.conflicting)
 			}
 			b.Entries = append(b.Entries, raft.Entry{Term: term, Data: make([]byte, payloadBytes)})

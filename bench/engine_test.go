@@ -118,6 +118,12 @@ func TestUnmeasured(t *testing.T) {
 	if r.Status != results.OK || r.Latency != nil || r.Stages != nil || r.ThroughputPerSec <= 0 {
 		t.Errorf("%s %s: latency %v, stages %v, %v/s", r.Status, r.Reason, r.Latency, r.Stages, r.ThroughputPerSec)
 	}
+	if r.Cost.Elections != nil || r.Cost.Rejections != nil {
+		t.Error("elections and rejections are there, though no event was looked at")
+	}
+	if r := trialOf(steady, nil, nil); r.Cost.Elections == nil || r.Cost.Rejections == nil {
+		t.Error("a measured trial has no elections or no rejections")
+	}
 	r = trialOf(steady, off, func(f *fake) { f.loseEvery = 10 })
 	if r.Status != results.Invalid {
 		t.Errorf("acknowledged proposals were lost, and the trial is %s", r.Status)

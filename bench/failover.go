@@ -18,7 +18,7 @@ var failover = Scenario{
 	Needs:    func(*Settings) engines.Use { return engines.Use{Elections: true, Crashes: true} },
 	Estimate: func(s *Settings) time.Duration { return s.Warmup + 3*s.ElectionTimeout },
 	Run: func(ctx context.Context, t *Trial) error {
-		old, err := t.Elect(ctx, 1)
+		old, err := t.Elect(ctx)
 		if err != nil {
 			return err
 		}

@@ -38,13 +38,23 @@ type plants struct {
 	ackEarly       bool // acknowledges when it has appended
 	loseEvery      uint64
 	duplicateEvery uint64
-	failEvery      uint64                     // answers as failed what is committed
-	answerTwice    uint64                     // this index
-	neverAnswer    uint64                     // this index
-	alter          func(id raft.ID, e *entry) // what this replica applies
-	sameDigests    bool                       // whatever they apply
-	stamp          func(*cluster.Proposal)    // what it makes of a proposal before it is answered
-	noStages       uint64                     // of every so manieth
+	failEvery      uint64 // answers as failed what is committed
+	answerTwice    uint64 // this index
+	neverAnswer    uint64 // this index
+	// late says when, and as what, a proposal is answered that has just been committed, the first time it is not nil.
+	late        func(*cluster.Proposal) *lateAnswer
+	alter       func(id raft.ID, e *entry) // what this replica applies
+	sameDigests bool                       // whatever they apply
+	stamp       func(*cluster.Proposal)    // what it makes of a proposal before it is answered
+	noStages    uint64                     // of every so manieth
+}
+
+// lateAnswer is an answer that comes after a while.
+type lateAnswer struct {
+	after time.Duration
+	as    cluster.Outcome
+	lost  bool // the entry is in no log
+	twice bool
 }
 
 type todo struct {
@@ -115,6 +125,13 @@ func (f *fake) commit(p *cluster.Proposal, data []byte) {
 	}
 	index := uint64(len(f.log)) + 1
 	p.Index = index
+	if f.late != nil {
+		if a := f.late(p); a != nil {
+			f.late = nil
+			f.answerLate(p, data, a)
+			return
+		}
+	}
 	if !every(f.loseEvery, index) {
 		f.log = append(f.log, entry{f.term, data})
 	}
@@ -140,6 +157,26 @@ func (f *fake) commit(p *cluster.Proposal, data []byte) {
 			f.at(f.now.Add(f.lag), func() { f.apply(id) })
 		}
 	}
+}
+
+func (f *fake) answerLate(p *cluster.Proposal, data []byte, a *lateAnswer) {
+	if !a.lost {
+		f.log = append(f.log, entry{f.term, data})
+		for id := raft.ID(1); id <= raft.ID(f.size); id++ {
+			f.at(f.now, func() { f.apply(id) })
+		}
+	}
+	f.waiting = slices.DeleteFunc(f.waiting, func(other *cluster.Proposal) bool { return other == p })
+	if a.as == cluster.Pending {
+		return // never
+	}
+	f.at(f.now.Add(a.after), func() {
+		p.Err = raft.ErrNotLeader // if it is refused
+		f.answer(p, a.as)
+		if a.twice {
+			f.answer(p, a.as)
+		}
+	})
 }
 
 func (f *fake) answer(p *cluster.Proposal, outcome cluster.Outcome) {

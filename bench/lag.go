@@ -18,13 +18,17 @@ var lag = Scenario{
 		_, err := s.count("lag-entries", 1)
 		return err
 	},
+	Entries: func(s *Settings) int {
+		n, _ := s.count("lag-entries", 1)
+		return n
+	},
 	Estimate: func(s *Settings) time.Duration {
 		n, _ := s.count("lag-entries", 1)
 		rounds := time.Duration(n/bulkClients + 1)
-		return s.Warmup + foregroundBefore + rounds*s.beatPerCommit() + s.beatPerSend()
+		return s.Warmup + foregroundBefore + s.Heartbeat + rounds*s.beatPerCommit() + s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
-		leader, err := t.Elect(ctx, 1)
+		leader, err := t.Elect(ctx)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ const presetLeaders = "leaders"
 // successor begins below the entries that conflict and overwrites them without a question; the second begins above and
 // has to find out.
 func (t *Trial) divergeByLeaders(ctx context.Context, d divergence) error {
-	first, err := t.Elect(ctx, 1)
+	first, err := t.Elect(ctx)
 	if err != nil {
 		return err
 	}

@@ -232,7 +232,7 @@ func TestRateNotReached(t *testing.T) {
 func TestMissedProposalsAreUnknown(t *testing.T) {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {
-		if _, err := t.Elect(ctx, 1); err != nil {
+		if _, err := t.Elect(ctx); err != nil {
 			return err
 		}
 		load := newLoad(t, t.PayloadBytes)
@@ -285,7 +285,7 @@ func (beats) Wait(raft.Waiting) time.Duration { return raft.NextBeat }
 func TestUnknownIsNotFailed(t *testing.T) {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {
-		if _, err := t.Elect(ctx, 1); err != nil {
+		if _, err := t.Elect(ctx); err != nil {
 			return err
 		}
 		load := t.Foreground()
@@ -322,7 +322,7 @@ func TestWindowsPartition(t *testing.T) {
 		sc := steady
 		var whole, first, second *window
 		sc.Run = func(ctx context.Context, t *Trial) error {
-			if _, err := t.Elect(ctx, 1); err != nil {
+			if _, err := t.Elect(ctx); err != nil {
 				return err
 			}
 			load := t.Foreground()

@@ -55,6 +55,7 @@ type Load struct {
 	rate    float64
 	grid    grid
 	offered uint64
+	seed    *uint64   // of a Poisson process; nil: evenly spaced
 	stopped raft.Time // when Stop was called
 	after   int       // proposals made since then, which were due before
 	paced   bool      // the pacer has ended
@@ -66,6 +67,7 @@ type window struct {
 	from, to raft.Time // to is 0 while the window is open at its end
 	counts   results.Counts
 	open     int    // of them, not yet answered
+	gaveUp   uint64 // of them, not answered in time
 	finished uint64 // commits that were answered in the window, whenever they were due
 	answered uint64 // commits of proposals due in the window, answered before it ended or within the load's grace
 	latency  *results.Histogram
@@ -108,8 +110,12 @@ type client struct {
 const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
-	return &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
+	l := &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
 		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness, patience: max(t.Timeout/3, time.Millisecond)}
+	if t.Arrivals == ArrivalsPoisson {
+		l.seed = &t.seed
+	}
+	return l
 }
 
 // newClient adds a client. The lock is held.
@@ -135,15 +141,16 @@ func (l *Load) Closed(n int, total uint64) {
 	}
 }
 
-// Open starts an open loop of perSecond proposals a second, evenly spaced.
+// Open starts an open loop of perSecond proposals a second, in the mean; Settings.Arrivals says how they are spaced.
 func (l *Load) Open(perSecond float64) {
 	l.begin(0)
 	l.mu.Lock()
 	l.rate = perSecond
-	l.grid = grid{start: l.c.Now(), interval: float64(time.Second) / perSecond}
-	l.page.grid = &l.grid
+	l.grid, l.page.grid = newGrid(l.c.Now(), perSecond, l.seed), new(grid)
+	*l.page.grid = newGrid(l.grid.start, perSecond, l.seed) // the ledger's own
+	first := l.grid.at(0)
 	l.mu.Unlock()
-	l.c.At(l.grid.start, l.pace)
+	l.c.At(first, l.pace)
 }
 
 func (l *Load) begin(total uint64) {
@@ -350,6 +357,11 @@ func (cl *client) giveUp() {
 	cl.gaveUp = true
 	l.silent++
 	l.leader = 0 // whoever it was offered to does not serve
+	for i, w := range l.windows {
+		if cl.member&(1<<i) != 0 {
+			w.gaveUp++
+		}
+	}
 	cl.count(cluster.Unknown, l.c.Now())
 }
 
@@ -590,14 +602,18 @@ func (l *Load) notReached(w *window) string {
 		strconv.FormatFloat(l.rate, 'f', -1, 64), float64(w.finished)/w.span().Seconds())
 }
 
-// warnings says what a reader of an open loop's numbers must know.
+// warnings says what a reader of the numbers must know.
 func (l *Load) warnings(w *window) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rate == 0 {
-		return nil
-	}
 	var list []string
+	if w.gaveUp > 0 {
+		list = append(list, fmt.Sprintf("clients gave up what had no answer for %v, a third of --timeout, which is unknown and makes percentiles too low: proposals: %d",
+			l.patience.Round(time.Millisecond), w.gaveUp))
+	}
+	if l.rate == 0 {
+		return list
+	}
 	missed := l.missed(w)
 	if due := w.counts.Proposed + missed; float64(w.answered) < 0.98*float64(due) {
 		list = append(list, fmt.Sprintf("%s: %d of the %d proposals due in the measured span were answered in it or within %v of its end: lower the rate, or percentiles tell how long the span was",

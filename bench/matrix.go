@@ -15,6 +15,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -30,6 +31,10 @@ type Matrix struct {
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
 	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
+	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs whose
+	// election timeout is not above the heartbeat are errors.
+	Heartbeats       []time.Duration
+	ElectionTimeouts []time.Duration
 
 	Cuts []cluster.CutKind // of scenarios that cut links; none: silent
 
@@ -48,7 +53,7 @@ type Planned struct {
 	Cell     results.Cell
 	Settings Settings
 	scenario Scenario
-	Estimate time.Duration // of one trial
+	Estimate time.Duration // how long a user waits for one trial, roughly
 	// Refused says why the cell's engine cannot run it; "" if it can. Such a cell is listed, and not run.
 	Refused string
 }
@@ -60,7 +65,7 @@ func (m *Matrix) Plan() ([]Planned, error) {
 	}
 	var plan []Planned
 	if cells := m.cells(); cells*m.Repeat > MaxTrials {
-		return nil, fmt.Errorf("%d cells with %d trials each: want at most %d trials in one run", cells, m.Repeat, MaxTrials)
+		return nil, fmt.Errorf("%s with %s each: want at most %d trials in one run", units.Count(cells, "cell"), units.Count(m.Repeat, "trial"), MaxTrials)
 	}
 	for _, name := range m.Scenarios {
 		scenario, ok := FindScenario(name)
@@ -78,8 +83,11 @@ func (m *Matrix) Plan() ([]Planned, error) {
 							s.Timeout = defaultTimeout
 						}
 						var err error
-						if plan, err = m.planEngines(plan, scenario, s); err != nil {
-							return nil, err
+						for _, timed := range m.timings() {
+							s.Heartbeat, s.ElectionTimeout = timed.heartbeat, timed.electionTimeout
+							if plan, err = m.planEngines(plan, scenario, s); err != nil {
+								return nil, err
+							}
 						}
 					}
 				}
@@ -114,7 +122,7 @@ func (m *Matrix) cells() (n int) {
 		scenario, _ := FindScenario(name)
 		for _, engine := range m.engines() {
 			n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.measures(scenario)) *
-				len(m.cuts(scenario)) * len(m.strategiesOf(&engine))
+				len(m.cuts(scenario)) * len(m.timings()) * len(m.strategiesOf(&engine))
 		}
 	}
 	return n
@@ -138,6 +146,9 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 			scenario.Name, longestTrial)
 	}
 	s.Timeout = max(s.Timeout, 10*estimate)
+	if m.Virtual {
+		estimate = s.simulating(scenario, estimate)
+	}
 	cell := results.Cell{ID: id, Engine: s.Engine.Name, EngineKind: kindOf(&s.Engine), Strategy: OwnWay,
 		Transport: s.Transport, Scenario: scenario.Name, Nodes: s.Nodes, PayloadBytes: s.PayloadBytes,
 		Clients: s.Clients, RatePerSec: s.PerSecond, Params: s.Params}
@@ -151,6 +162,9 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 	}
 	return p, nil
 }
+
+// electionTimeoutParam is the axis of election timeouts among a cell's parameters.
+const electionTimeoutParam = "election-timeout"
 
 // cellParams returns the scenario's parameters, and what else distinguishes its cells.
 func (m *Matrix) cellParams(scenario Scenario, s *Settings) map[string]string {
@@ -170,6 +184,12 @@ func (m *Matrix) cellParams(scenario Scenario, s *Settings) map[string]string {
 	if scenario.Cuts {
 		set(results.ParamCut, s.Cut.String())
 	}
+	if len(m.Heartbeats) > 0 {
+		set(results.ParamHeartbeat, s.Heartbeat.String())
+	}
+	if len(m.ElectionTimeouts) > 0 {
+		set(electionTimeoutParam, s.ElectionTimeout.String())
+	}
 	return params
 }
 
@@ -186,6 +206,25 @@ func own(scenario Scenario, given map[string]string) map[string]string {
 		}
 	}
 	return params
+}
+
+// timing is one point of the axes of time.
+type timing struct{ heartbeat, electionTimeout time.Duration }
+
+func (m *Matrix) timings() (list []timing) {
+	heartbeats, timeouts := m.Heartbeats, m.ElectionTimeouts
+	if len(heartbeats) == 0 {
+		heartbeats = []time.Duration{m.Common.Heartbeat}
+	}
+	if len(timeouts) == 0 {
+		timeouts = []time.Duration{m.Common.ElectionTimeout}
+	}
+	for _, h := range heartbeats {
+		for _, e := range timeouts {
+			list = append(list, timing{h, e})
+		}
+	}
+	return list
 }
 
 type offered struct {
@@ -222,7 +261,15 @@ const (
 	MaxDuration     = 24 * time.Hour // of whatever is given as a time
 )
 
+// check checks the settings, axes first.
 func (m *Matrix) check() error {
+	if err := m.checkAxes(); err != nil {
+		return err
+	}
+	return m.checkCommon()
+}
+
+func (m *Matrix) checkAxes() error {
 	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
 		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
 	}
@@ -234,10 +281,13 @@ func (m *Matrix) check() error {
 		if n < 3 || n > most || n%2 == 0 {
 			return fmt.Errorf("--nodes is %d: want an odd number from 3 to %d; an even group bears no more failures than the odd one below it", n, most)
 		}
+		if l := m.Common.Leader; l > raft.ID(n) {
+			return fmt.Errorf("--leader is replica %d: want 1 to %d, as --nodes has it", l, n)
+		}
 	}
 	for _, b := range m.Payloads {
 		if b < MinPayloadBytes || b > MaxPayloadBytes {
-			return fmt.Errorf("--payload is %d bytes: want %d to %d", b, MinPayloadBytes, MaxPayloadBytes)
+			return fmt.Errorf("--payload is %s: want %s to %s", units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
 		}
 	}
 	for _, c := range m.Clients {
@@ -246,7 +296,7 @@ func (m *Matrix) check() error {
 		}
 		for _, b := range m.Payloads {
 			if c*b > maxOpenBytes {
-				return fmt.Errorf("--clients is %d and --payload %d bytes: want a product of at most %d MiB, or a leader refuses to hold what is not committed yet", c, b, maxOpenBytes>>20)
+				return fmt.Errorf("--clients is %d and --payload %s: want a product of at most %s, or a leader refuses to hold what is not committed yet", c, units.Bytes(b), units.Bytes(maxOpenBytes))
 			}
 		}
 	}
@@ -255,16 +305,26 @@ func (m *Matrix) check() error {
 			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second", strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
 		}
 	}
+	for _, t := range m.timings() {
+		switch {
+		case t.heartbeat < time.Millisecond:
+			return fmt.Errorf("--heartbeat is %v: want 1ms or more", t.heartbeat)
+		case t.electionTimeout <= t.heartbeat:
+			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", t.electionTimeout, t.heartbeat)
+		case t.electionTimeout > MaxDuration:
+			return fmt.Errorf("--election-timeout is %v: want at most %v", t.electionTimeout, MaxDuration)
+		}
+	}
+	return nil
+}
+
+func (m *Matrix) checkCommon() error {
 	c := &m.Common
 	switch {
 	case m.Repeat < 1 || m.Repeat > MaxTrials:
 		return fmt.Errorf("--repeat is %d: want 1 to %d", m.Repeat, MaxTrials)
-	case c.Heartbeat < time.Millisecond:
-		return fmt.Errorf("--heartbeat is %v: want 1ms or more", c.Heartbeat)
-	case c.ElectionTimeout <= c.Heartbeat:
-		return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", c.ElectionTimeout, c.Heartbeat)
-	case c.ElectionTimeout > MaxDuration:
-		return fmt.Errorf("--election-timeout is %v: want at most %v", c.ElectionTimeout, MaxDuration)
+	case c.Arrivals != "" && !slices.Contains(Arrivals, c.Arrivals):
+		return fmt.Errorf("--arrivals is %q: want %s", c.Arrivals, strings.Join(Arrivals, " or "))
 	case c.Warmup < 0 || c.Warmup > MaxDuration:
 		return fmt.Errorf("--warmup is %v: want 0 to %v", c.Warmup, MaxDuration)
 	case c.Duration <= 0 && c.Count == 0 || c.Duration > MaxDuration:
@@ -274,7 +334,7 @@ func (m *Matrix) check() error {
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
 		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %d bytes: want 1 to %d, which is %d MiB", c.MaxAppendBytes, raft.MaxMaxAppendBytes, raft.MaxMaxAppendBytes>>20)
+		return fmt.Errorf("--max-append is %s: want 1 B to %s", units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
 	}
 	return nil
 }

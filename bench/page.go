@@ -10,8 +10,8 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due by
-// the grid, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which are
+// page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due
+// by the grid, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which are
 // checked against it. The load's lock guards it.
 type page struct {
 	inTime fates // unknown: answered so, or given up
@@ -29,29 +29,6 @@ type page struct {
 
 // fates are numbers of proposals, by what their clients were told.
 type fates struct{ committed, failed, unknown bitmap }
-
-// grid is when the proposals of an open loop are due.
-type grid struct {
-	start    raft.Time
-	interval float64 // nanoseconds
-}
-
-// at returns when the proposal at a place, from 0 on, is due.
-func (g *grid) at(place uint64) raft.Time {
-	return g.start.Add(time.Duration(float64(place) * g.interval))
-}
-
-// before returns how many proposals are due before t.
-func (g *grid) before(t raft.Time) uint64 {
-	n := uint64(math.Ceil(float64(max(0, t.Sub(g.start))) / g.interval))
-	for n > 0 && g.at(n-1) >= t {
-		n--
-	}
-	for g.at(n) < t {
-		n++
-	}
-	return n
-}
 
 // newPage returns a load's page.
 func (l *ledger) newPage() *page {
@@ -151,13 +128,14 @@ func (p *page) checkSpan(span results.Counts, latency *results.Histogram) error 
 	case p.grid == nil:
 		return nil
 	case span.Proposed != due:
-		return fmt.Errorf("%d proposals of the open loop were due in the measured span, and %d were counted", due, span.Proposed)
+		return fmt.Errorf("%d proposals of the open loop were due in the measured span, and %d were counted", due,
+			span.Proposed)
 	case span.Committed != p.answered:
 		return fmt.Errorf("%d of the proposals due in the measured span were answered as committed, and %d were counted",
 			p.answered, span.Committed)
 	case latency != nil && latency.Sum() != p.latencies:
-		return fmt.Errorf("from when they were due until they were answered, %d proposals took %v together, and their latencies are %v",
-			p.answered, p.latencies, latency.Sum())
+		return fmt.Errorf("from when they were due until they were answered, %d proposals took %v together, and their "+
+			"latencies are %v", p.answered, p.latencies, latency.Sum())
 	}
 	return nil
 }
@@ -169,7 +147,8 @@ func (f *fates) checkCounts(counted results.Counts, issued, missed uint64) error
 	if committed+failed+unknown > issued {
 		return fmt.Errorf("%d proposals were made, and %d answered", issued, committed+failed+unknown)
 	}
-	want := results.Counts{Proposed: issued + missed, Committed: committed, Failed: failed, Unknown: issued + missed - committed - failed}
+	want := results.Counts{Proposed: issued + missed, Committed: committed, Failed: failed}
+	want.Unknown = want.Proposed - committed - failed
 	if counted != want {
 		return fmt.Errorf("the load counted %+v, the ledger %+v", counted, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -59,12 +60,61 @@ func TestOrder(t *testing.T) {
 	if len(rounds) != 5 {
 		t.Errorf("%d different rounds of 5", len(rounds))
 	}
-	seeds := map[uint64]bool{}
-	for _, at := range order {
-		seeds[seedOf(7, at)] = true
+}
+
+// All cells of one repeat are drawn alike, so that what is compared is paired; repeats differ.
+func TestSeedsAreShared(t *testing.T) {
+	seeds := map[int]map[uint64]bool{}
+	r := Run{Plan: planOf(4), Repeat: 5, Seed: 7, Virtual: true,
+		Open: func(_ string, cfg cluster.Config) (cluster.Cluster, error) {
+			repeat := len(seeds) - 1
+			seeds[repeat][cfg.Seed] = true
+			return newFake(cfg), nil
+		},
+		Starting: func(position, _ int, _ *Planned, repeat int) {
+			if position%4 == 0 {
+				seeds[repeat] = map[uint64]bool{}
+			}
+		},
+		Done: func(results.Trial) error { return nil },
 	}
-	if len(seeds) != 100 {
-		t.Errorf("%d seeds for 100 trials", len(seeds))
+	if err := r.Do(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all := map[uint64]bool{}
+	for repeat, of := range seeds {
+		if len(of) != 1 {
+			t.Errorf("repeat %d: %d seeds for four cells", repeat, len(of))
+		}
+		maps.Copy(all, of)
+	}
+	if len(all) != 5 {
+		t.Errorf("%d different seeds of 5 repeats", len(all))
+	}
+}
+
+// On the wall clock a process is warmed up once before the first trial, which nobody is told of.
+func TestWarmUp(t *testing.T) {
+	for _, virtual := range []bool{false, true} {
+		var opened, recorded, started int
+		r := Run{Plan: planOf(2), Repeat: 3, Virtual: virtual, Starting: func(int, int, *Planned, int) { started++ },
+			Done: func(results.Trial) error { recorded++; return nil }}
+		r.Open = func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
+			if opened++; opened == 1 && started > 0 != virtual {
+				t.Errorf("virtual %v: %d trials had begun before the first group", virtual, started)
+			}
+			return opener(nil)(transport, cfg)
+		}
+		if err := r.Do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := 7
+		if virtual {
+			want = 6
+		}
+		if opened != want || recorded != 6 {
+			t.Errorf("virtual %v: %d groups for %d trials", virtual, opened, recorded)
+		}
 	}
 }
 
@@ -79,7 +129,7 @@ func TestFailuresAreRecorded(t *testing.T) {
 	list[2].scenario = panicking
 	list[3].Settings.Transport = "none"
 	unmeasured := steady // forgets to measure
-	unmeasured.Run = func(ctx context.Context, t *Trial) error { _, err := t.Elect(ctx, 1); return err }
+	unmeasured.Run = func(ctx context.Context, t *Trial) error { _, err := t.Elect(ctx); return err }
 	list[4].scenario = unmeasured
 	var fakes []*fake
 	got := map[int]results.Trial{}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/internal/units"
 )
 
 // Scenario is something that happens to a group, and what is measured of it. It sees the group only through
@@ -26,6 +27,8 @@ type Scenario struct {
 	Needs func(s *Settings) engines.Use
 	// Estimate says how long a trial takes, roughly, for the plan.
 	Estimate func(s *Settings) time.Duration
+	// Entries says how many entries a trial makes beside its load, for estimates; nil: none.
+	Entries func(s *Settings) int
 	// Run plays the scenario on a group that is up. It starts the first election itself, by Trial.Elect.
 	Run func(ctx context.Context, t *Trial) error
 }
@@ -72,7 +75,7 @@ func (s *Settings) count(name string, least int) (int, error) {
 		return 0, fmt.Errorf("--%s is %q: want a whole number, %d or more", name, s.Params[name], least)
 	}
 	if most := maxLogBytes / (s.PayloadBytes + entryBytes); n > most {
-		return 0, fmt.Errorf("--%s is %d: want at most %d with a payload of %d bytes, or each replica's log takes more than %d MiB", name, n, most, s.PayloadBytes, maxLogBytes>>20)
+		return 0, fmt.Errorf("--%s is %d: want at most %d with a payload of %s, or each replica's log takes more than %s", name, n, most, units.Bytes(s.PayloadBytes), units.Bytes(maxLogBytes))
 	}
 	return n, nil
 }

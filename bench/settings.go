@@ -14,11 +14,13 @@ type Settings struct {
 	Strategy  raft.Strategy
 	Transport string
 	Nodes     int
+	Leader    raft.ID // who stands for election first; 0 is replica 1
 
 	PayloadBytes int           // MinPayloadBytes or more
 	Clients      int           // of the steady scenario's closed loop, if PerSecond is 0
 	PerSecond    float64       // of the steady scenario's open loop
 	Foreground   float64       // proposals a second, open loop, while other scenarios run
+	Arrivals     string        // how an open loop's proposals are spaced: one of Arrivals; "" is the first
 	Warmup       time.Duration // before anything is measured
 	Duration     time.Duration // of the steady scenario's measured span
 	Count        uint64        // its length in commits instead, if not 0
@@ -56,6 +58,17 @@ func (s *Settings) group(seed uint64) cluster.Config {
 		s.Engine.Configure(&group)
 	}
 	return group
+}
+
+// first returns who is to lead at first.
+func (s *Settings) first() raft.ID { return max(1, s.Leader) }
+
+// Other returns the follower that scenarios do things to: the last replica that is not the leader.
+func (s *Settings) Other(leader raft.ID) raft.ID {
+	if id := raft.ID(s.Nodes); id != leader {
+		return id
+	}
+	return raft.ID(s.Nodes - 1)
 }
 
 // How often a replica takes a snapshot, unless a run says otherwise: often enough that the memory in use stays small also

@@ -13,7 +13,7 @@ var steady = Scenario{
 	Prepare:  func(*Settings, *cluster.Config) error { return nil },
 	Estimate: func(s *Settings) time.Duration { return s.Warmup + s.Duration },
 	Run: func(ctx context.Context, t *Trial) error {
-		if _, err := t.Elect(ctx, 1); err != nil {
+		if _, err := t.Elect(ctx); err != nil {
 			return err
 		}
 		load := t.Foreground()

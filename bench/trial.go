@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type Trial struct {
 	Result  results.Trial
 
 	virtual bool
+	seed    uint64
 	ledger  *ledger
 	watch   *watch
 	loads   []*Load
@@ -44,7 +46,7 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	if err := p.scenario.Prepare(&s, &group); err != nil {
 		return (&Trial{}).failed(ctx, err)
 	}
-	t := &Trial{Settings: s, virtual: virtual, ledger: newLedger(s.Nodes, s.PayloadBytes)}
+	t := &Trial{Settings: s, virtual: virtual, seed: seed, ledger: newLedger(s.Nodes, s.PayloadBytes)}
 	t.watch = newWatch(t.ledger, s.Nodes)
 	t.watch.given, t.watch.strict = given(group.Boot), s.Engine.Strategies
 	group.Observer, group.AppliedOnly = t.watch, s.Unmeasured
@@ -136,22 +138,16 @@ type invalidError struct{ error }
 
 func invalid(format string, args ...any) error { return invalidError{fmt.Errorf(format, args...)} }
 
-// Elect makes a replica stand for election and returns who leads.
-func (t *Trial) Elect(ctx context.Context, id raft.ID) (raft.ID, error) {
+// Elect makes the replica that is to lead stand for election and returns who leads.
+func (t *Trial) Elect(ctx context.Context) (raft.ID, error) {
+	id := t.first()
 	t.Cluster.Campaign(id)
 	leader, err := cluster.WaitLeader(ctx, t.Cluster, t.Timeout)
 	if err != nil {
 		return 0, fmt.Errorf("no leader: %w", err)
 	}
+	t.Result.Leader = int(leader)
 	return leader, nil
-}
-
-// Other returns the follower that scenarios do things to: the last replica that is not the leader.
-func (t *Trial) Other(leader raft.ID) raft.ID {
-	if id := raft.ID(t.Cluster.Size()); id != leader {
-		return id
-	}
-	return raft.ID(t.Cluster.Size() - 1)
 }
 
 // Foreground starts the load that the cell asks for.
@@ -188,7 +184,7 @@ func (t *Trial) Measure(l *Load) {
 // EndMeasure ends the measured span.
 func (t *Trial) EndMeasure() {
 	t.measured.closeWindow(t.window)
-	t.Result.Cost = readMeter(t.Cluster, t.virtual).since(t.begin)
+	t.Result.Cost = readMeter(t.Cluster, t.virtual).since(t.begin, t.Unmeasured)
 }
 
 // CatchUp heals a follower that was cut off, and the others named, and measures how it gets what the leader has. agree
@@ -201,7 +197,7 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	}
 	t.Measure(load)
 	before := load.openWindow(false)
-	if err := cluster.Sleep(ctx, t.Cluster, foregroundBefore); err != nil {
+	if err := cluster.Sleep(ctx, t.Cluster, foregroundBefore+t.healingPhase()); err != nil {
 		return err
 	}
 	load.closeWindow(before)
@@ -226,6 +222,12 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	r.Before, r.During = before.latency, during.latency
 	t.Result.CatchUp = r
 	return nil
+}
+
+// healingPhase draws where in the heartbeat interval a follower is healed. Scenarios last whole intervals for some
+// strategies, and all of their trials would find the leader equally far from its next heartbeat.
+func (t *Trial) healingPhase() time.Duration {
+	return time.Duration(rand.New(rand.NewPCG(t.seed, 0x6865616c)).Int64N(int64(t.Heartbeat)))
 }
 
 // quiesce stops the load, heals everything, and waits until every proposal has been answered and all replicas have

@@ -63,7 +63,10 @@ type search struct {
 	told    uint64 // highest commitIndex sent that the follower could use; 0 again after a loss
 	// announced is the same whatever was lost: nobody announces twice.
 	announced uint64
-	beats     int // AppendEntries that carried neither entries nor news, since the first of them
+	flights   flights
+	highest   uint64 // index of the last entry that was sent, in this leadership
+	again     bool   // entries have been sent again in this turn
+	beats     int    // AppendEntries that carried neither entries nor news, since the first of them
 	since     raft.Time
 }
 
@@ -73,7 +76,7 @@ func (v *Invariants) rejectedBefore(w *watched, m *raft.Message) bool {
 		return false
 	}
 	s := &w.searches[placeOf(w.id, m.From)]
-	if s.rejects[m.Seq] {
+	if s.rejects[m.Seq] || m.PrevLogIndex == 0 { // or it was of an earlier term: every log agrees at 0
 		return true
 	}
 	if s.rejects == nil {

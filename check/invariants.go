@@ -36,8 +36,11 @@ type Invariants struct {
 	searches searchLimits
 	opens    struct{ send, commit, apply bool } // these gates are always open
 	rules    struct{ send, commit, announce, apply gateRule }
-	window   int  // the Send gate's, 0 if it has none
-	exact    bool // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
+	window   int                                  // the Send gate's, 0 if it has none
+	hold     func(from, to raft.ID) time.Duration // for how long a message is kept before it is sent; nil: none is
+	later    func(d time.Duration, do func())     // does something after a while
+	lossless bool                                 // nothing is lost on the way, nor overtaken, and nobody crashes: what is late comes
+	exact    bool                                 // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
 }
 
 // version is an entry that some replica had at an index.
@@ -88,9 +91,10 @@ type watched struct {
 		after time.Duration
 		times int
 	}
-	heard raft.Time // when it last heard a legitimate leader, by its own clock
-	alone raft.Time // as a leader, when it was found that no quorum answers; 0 if one does
-	turn  turn      // what it is handling now
+	heard raft.Time        // when it last heard a legitimate leader, by its own clock
+	alone raft.Time        // as a leader, when it was found that no quorum answers; 0 if one does
+	turn  turn             // what it is handling now
+	wire  cluster.Counters // what it has sent, in this life
 
 	commitGate, applyGate gateWatch
 	owed                  int    // as a leader: followers that owed an answer when it was last looked at
@@ -514,6 +518,10 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 	for i := range v.progress {
 		p, was := &v.progress[i], &w.progress[i]
 		v.sendGate(w, s, &w.searches[i], p, was)
+		if f := &w.searches[i].flights; p.Stalled && w.turn.tick && !f.tried {
+			f.begins() // a try that failed may be followed by the next, which shows in nothing
+			f.tried = true
+		}
 		if *p == *was {
 			continue
 		}
@@ -531,6 +539,10 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 		}
 		if p.Next < was.Next || p.Stalled {
 			w.searches[i].told = 0
+		}
+		w.searches[i].flights.changed = true
+		if p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing {
+			w.searches[i].flights.begins()
 		}
 		v.inFlight(w, p)
 		*was = *p
@@ -570,6 +582,9 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	ticked := w.turn.tick
 	if v.err == nil && w.node != nil {
 		v.gatesAtRest(w)
+		if w.was.Role == raft.Leader {
+			v.flightsAtRest(w)
+		}
 	}
 	if v.settled(w); v.err != nil || w.node == nil {
 		return

@@ -50,6 +50,9 @@ func (v *Invariants) receives(w *watched, now raft.Time, from raft.ID, frame []b
 	in.before, in.deadline = w.was, w.node.Deadline()
 	w.turn.append = w.turn.append || in.message.Type == raft.AppendEntries
 	in.live = (v.cfg.CheckQuorum || in.message.PreVote) && w.was.Leader != 0 && (w.was.Role == raft.Leader || now.Sub(w.heard) < v.cfg.ElectionTimeout)
+	if in.message.Type == raft.AppendEntriesReply {
+		v.answersFlight(w, &in.message)
+	}
 	in.again = in.message.Type == raft.AppendEntriesReply && !in.message.Success && v.rejectedBefore(w, &in.message)
 }
 
@@ -116,7 +119,8 @@ func (v *Invariants) settled(w *watched) {
 	t.tick, t.reachable, t.campaign, t.others, t.messages, t.sent = false, false, false, false, 0, 0
 	t.append, t.committed, t.appends = false, false, 0
 	for i := range w.searches {
-		w.searches[i].fresh = 0
+		w.searches[i].fresh, w.searches[i].again = 0, false
+		w.searches[i].flights.tried = false
 	}
 }
 
@@ -296,6 +300,8 @@ func (v *Invariants) sendsEntries(w *watched, m *raft.Message) {
 		v.sendsEarly(w, placeOf(w.id, m.To), m)
 	}
 	v.sendsCost(w, m)
+	v.sendsAgain(w, m)
+	v.sendsFlight(w, m)
 }
 
 // repliesEntries: what a follower acknowledges is on its disk, and is what the leader has.
@@ -311,6 +317,12 @@ func (v *Invariants) repliesEntries(w *watched, m *raft.Message) {
 		return
 	}
 	s := w.node.Status()
+	if s.Term > m.Term { // it has moved on before this was handed out, and may have begun to remove the entry
+		if d := w.disk.Saved(); d.Term == m.Term && m.Match > d.Log.Last() {
+			v.fail(QuorumDurable, w, "it acknowledges entry %d, its disk has %s", m.Match, diskAt(w, m.Match))
+		}
+		return
+	}
 	if m.Match > s.Last || m.Match >= s.First && m.Match > uint64(len(w.log)) {
 		v.fail(QuorumDurable, w, "it acknowledges entry %d, its log ends at %d", m.Match, s.Last)
 		return

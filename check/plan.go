@@ -67,13 +67,15 @@ const (
 	StallFault     FaultKind = "stalled-disk" // syncs that take as long as the fault
 	SkewFault      FaultKind = "skew"         // a clock that goes faster or slower
 	CampaignFault  FaultKind = "campaign"     // a replica stands for election out of turn
+	LateFault      FaultKind = "late"         // frames that arrive terms later
+	BurstFault     FaultKind = "burst"        // a replica that takes what gathers all at once
 	RetryFault     FaultKind = "retry"        // a client asks again what may have been done: not in a schedule, counted only
 )
 
 // FaultKinds lists all kinds of faults.
 func FaultKinds() []FaultKind {
 	return []FaultKind{SplitFault, PartialFault, OneWayFault, BridgeFault, CrashFault, TornFault, PauseFault, LossFault,
-		DuplicateFault, ReorderFault, DelayFault, SlowDiskFault, StallFault, SkewFault, CampaignFault, RetryFault}
+		DuplicateFault, ReorderFault, DelayFault, SlowDiskFault, StallFault, SkewFault, CampaignFault, LateFault, BurstFault, RetryFault}
 }
 
 // cuts reports whether the fault cuts links.
@@ -195,6 +197,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 			p.Breakage = OneWayFault // without both, whoever hears nobody deposes leaders for ever
 		}
 	}
+	p.corners()
 	return p, nil
 }
 
@@ -316,7 +319,7 @@ func ahead(a, b []uint64) bool {
 func (d drawer) faults(p *Plan) {
 	var kinds []FaultKind
 	for _, k := range FaultKinds() {
-		if k != RetryFault && d.chance(0.35) {
+		if k != RetryFault && k != LateFault && k != BurstFault && d.chance(0.35) {
 			kinds = append(kinds, k)
 		}
 	}

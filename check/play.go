@@ -43,10 +43,17 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	group.MaxAppendBytes = sim.LimitAppends(p.Transport, group.MaxAppendBytes)
 	r.v = Watch(&group)
 	r.v.exact = p.CPU == 0 && p.Breakage != PauseFault && !slices.ContainsFunc(p.Faults, func(f Fault) bool {
-		return f.Kind == PauseFault || f.Kind == SkewFault
+		return f.Kind == PauseFault || f.Kind == SkewFault || f.Kind == BurstFault
 	})
+	r.v.lossless = p.losesNothing()
+	if slices.ContainsFunc(p.Faults, func(f Fault) bool { return f.Kind == LateFault }) {
+		r.v.hold, r.v.later = r.hold, func(d time.Duration, do func()) {
+			r.c.At(r.c.Now().Add(d), func(raft.Time) raft.Time { do(); return 0 })
+		}
+	}
 	links := func(raft.ID, raft.ID) sim.Link { return p.Link }
-	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU})
+	r.c, err = sim.New(sim.Config{Config: group, Transport: p.Transport, Links: links, Disk: p.Disk, CPUPerMessage: p.CPU,
+		OnFrame: r.frames.count})
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +85,7 @@ type run struct {
 	attempts []*cluster.Proposal
 	retries  int
 
+	frames  frames
 	machine machine
 	history []*Operation
 
@@ -161,6 +169,9 @@ func (r *run) play(ctx context.Context) error {
 	if err := r.c.Close(); err != nil {
 		return err
 	}
+	if err := r.counted(); err != nil {
+		return err
+	}
 	if r.v.err != nil {
 		return r.v.err
 	}
@@ -199,6 +210,12 @@ func (r *run) begin(f *Fault, number int) {
 		r.c.Pause(id)
 		r.c.At(end, func(raft.Time) raft.Time { r.resume(id); return 0 })
 		return
+	case BurstFault:
+		r.fire(f)
+		r.gather(f, number)
+		return
+	case LateFault:
+		r.standAgain(f, number)
 	}
 	r.fire(f)
 	r.active = append(r.active, f)
@@ -382,7 +399,7 @@ const forGood = 1000 * time.Hour
 
 // heal ends all faults, but for those that last.
 func (r *run) heal() {
-	r.stopped = true
+	r.stopped, r.v.lossless = true, false
 	r.active = r.active[:0]
 	r.arrange()
 	for id := raft.ID(1); id <= raft.ID(r.c.Size()); id++ {
@@ -415,7 +432,7 @@ func (r *run) aftermath() (d time.Duration) {
 		switch f.Kind {
 		case StallFault:
 			d = max(d, f.At+2*f.For-r.plan.Length)
-		case DelayFault, ReorderFault, SlowDiskFault:
+		case DelayFault, ReorderFault, SlowDiskFault, LateFault:
 			d = max(d, f.Span+2*r.plan.Link.Delay)
 		case LossFault:
 			if r.plan.Transport != "datagram" {

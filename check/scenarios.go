@@ -26,8 +26,11 @@ func Scenarios() []Scenario {
 		{"distance", "at 25 ms one way and with nothing else in the way, each commit takes exactly 50 ms", distance},
 		{"calm", "while nothing fails the first leader stays, and a commit costs what the strategy says", calm},
 		{"rejoin", "a replica that was cut off for long and comes back does not depose the leader", rejoin},
+		{"silence", "a silent follower costs a heartbeat each and no more, and the first one that it answers tells that it is back", silence},
 		{"deaf leader", "a leader that is heard and hears nobody, for good, makes room for another", deafLeader},
 		{"stalled leader", "a leader whose disk never finishes a sync goes on serving through the others, or makes room", stalledLeader},
+		{"dead follower", "with any gate at any place commits take as long when a minority is dead as when all live", deadFollower},
+		{"slow follower", "a follower that is slow, and loses nothing, is sent entries once", slowFollower},
 	}
 }
 
@@ -51,10 +54,11 @@ func (s Scenario) Play(ctx context.Context) (v *Violation) {
 
 // stage is what a scenario plays on.
 type stage struct {
-	ctx context.Context
-	c   *sim.Cluster
-	v   *Invariants
-	cfg cluster.Config
+	ctx       context.Context
+	c         *sim.Cluster
+	v         *Invariants
+	cfg       cluster.Config
+	transport string // mem if empty
 }
 
 // open starts a group that is calm, and waits until replica 1 leads it.
@@ -68,7 +72,7 @@ func (g *stage) open(ctx context.Context, replicas int, strategy string, link si
 		PreVote: true, CheckQuorum: true, NoOp: true, Seed: 1}
 	watched := g.cfg
 	g.v = Watch(&watched)
-	g.c, err = sim.New(sim.Config{Config: watched, Links: func(raft.ID, raft.ID) sim.Link { return link }, Disk: disk})
+	g.c, err = sim.New(sim.Config{Config: watched, Transport: g.transport, Links: func(raft.ID, raft.ID) sim.Link { return link }, Disk: disk})
 	if err != nil {
 		return err
 	}
@@ -206,6 +210,63 @@ func rejoin(ctx context.Context, g *stage) error {
 	}
 	if s := g.c.Status(5); s.Leader != 1 || s.Commit != g.c.Status(1).Commit {
 		return g.fail(Live, "the replica that came back follows %d and has committed %d of %d", s.Leader, s.Commit, g.c.Status(1).Commit)
+	}
+	return nil
+}
+
+// silence cuts a follower off silently while entries commit, and heals it.
+func silence(ctx context.Context, g *stage) error {
+	for _, strategy := range []string{"fast-signal-commit", "eager", "linear,send=window(1)"} {
+		link := sim.Link{Delay: time.Millisecond}
+		if err := g.open(ctx, 3, strategy, link, sim.Disk{}); err != nil {
+			return err
+		}
+		cluster.Isolate(g.c, 3, cluster.SilentCut)
+		if err := g.serve(8); err != nil { // the silence begins
+			return err
+		}
+		const commits = 100
+		before, from := g.c.Counters(), g.c.Now()
+		if err := g.serve(commits); err != nil {
+			return err
+		}
+		n := g.c.Counters().Sub(before)
+		beats := uint64(g.c.Now().Sub(from)/g.cfg.Heartbeat) + 1
+		if n.EntriesSent != commits || n.AppendEntries > 2*commits+2*beats {
+			return g.fail(Cost, "with %s and a silent follower, %d entries in %d AppendEntries were sent for %d commits in %d heartbeats, want each entry once, to the other follower",
+				strategy, n.EntriesSent, n.AppendEntries, commits, beats)
+		}
+
+		// Healed right after a heartbeat, the leader hears of it with the next.
+		beat := g.v.replica(1).node.Deadline()
+		if err := g.sleep(beat.Sub(g.c.Now()) + link.Delay); err != nil {
+			return err
+		}
+		have := g.c.Status(3).Last
+		cluster.Rejoin(g.c, 3)
+		if err := g.sleep(g.cfg.Heartbeat / 2); err != nil {
+			return err
+		}
+		if now := g.c.Status(3).Last; now != have {
+			return g.fail(Cost, "with %s the leader is told that a silent cut is healed: the follower has %d entries before a heartbeat, it had %d", strategy, now, have)
+		}
+		within := g.cfg.Heartbeat/2 + 20*link.Delay
+		if g.wait(within, func() bool { return g.c.Status(3).Last == g.c.Status(1).Last }) != nil {
+			return g.fail(Live, "with %s a follower has %d of %d entries a heartbeat after a silent cut was healed", strategy, g.c.Status(3).Last, g.c.Status(1).Last)
+		}
+	}
+	return nil
+}
+
+// serve commits so many proposals, several in a heartbeat interval.
+func (g *stage) serve(commits int) error {
+	for range commits {
+		if _, err := g.commit(g.cfg.ElectionTimeout); err != nil {
+			return err
+		}
+		if err := g.sleep(g.cfg.Heartbeat / 3); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
@@ -97,6 +99,7 @@ func (m *member) Campaign(now raft.Time) {
 
 func (m *member) Reachable(now raft.Time, peer raft.ID) {
 	m.w.turn.reachable, m.w.turn.others = true, true
+	m.v.beginsFlights(m.w, peer)
 	m.Replica.Reachable(now, peer)
 	m.v.look(m.w, now)
 }
@@ -105,6 +108,13 @@ func (m *member) Settle(now raft.Time) {
 	m.w.now = max(m.w.now, now)
 	m.Replica.Settle(now)
 	m.v.rest(m.w, now)
+	m.v.countersAtRest(m.w, m.Replica.Counters())
+}
+
+// Pending passes on what the host knows of proposals that wait: cluster.Bringer.
+func (m *member) Pending() bool {
+	b, knows := m.Host.(cluster.Bringer)
+	return knows && b.Pending()
 }
 
 func (m *member) Abandon() {
@@ -130,7 +140,15 @@ func (m *member) Send(to raft.ID, class transports.Class, head []byte, body ...[
 			m.v.fail(LogMatching, m.w, "it sends what cannot be read: %v", err)
 		} else {
 			m.sent.From, m.sent.To = m.w.id, to
+			m.w.counts(&m.sent, transports.FrameSize(head, body))
 			m.v.sends(m.w, &m.sent)
+		}
+	}
+	if m.v.hold != nil {
+		if d := m.v.hold(m.w.id, to); d > 0 {
+			kept := slices.Concat(head, slices.Concat(body...))
+			m.v.later(d, func() { m.Host.Send(to, class, kept) })
+			return
 		}
 	}
 	m.Host.Send(to, class, head, body...)

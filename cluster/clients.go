@@ -86,15 +86,15 @@ func (c *Clients) Answer(now raft.Time, e raft.Entries) {
 }
 
 func (p *Proposal) finish(now raft.Time, committedTerm uint64, stamp func(index, term uint64, s *Stages)) {
-	p.Outcome = Failed // its place in the log is taken for ever
+	outcome := Failed // its place in the log is taken for ever
 	if committedTerm == p.Term {
-		p.Outcome = Committed
+		outcome = Committed
 		if stamp != nil {
 			stamp(p.Index, p.Term, &p.Stages)
 		}
 	}
 	p.Stages.Applied = now
-	p.Done(p)
+	p.Tell(outcome, nil)
 }
 
 func (c *Clients) answerOrphans(now raft.Time, e raft.Entries) {
@@ -163,7 +163,6 @@ func (c *Clients) Abandon() {
 
 func unknown(list []*Proposal) {
 	for _, p := range list {
-		p.Outcome = Unknown
-		p.Done(p)
+		p.Tell(Unknown, nil)
 	}
 }

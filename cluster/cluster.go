@@ -153,12 +153,14 @@ type Observer interface {
 }
 
 // Conditions is what links do to whole messages, as a course's simulated network does: it is no emulation of packets on
-// a wire. The zero value does nothing. Chances are from 0 to 1, delays are drawn evenly; what is delayed may be overtaken.
+// a wire. The zero value does nothing. Chances are from 0 to 1; what is delayed may be overtaken.
 type Conditions struct {
 	RequestLoss, ReplyLoss float64       // chance that a message is dropped
-	RequestDelay           time.Duration // a request waits for 0 to this long
+	RequestDelay           time.Duration // a request waits for 0 to this long, drawn uniformly
 	ReplyHold              float64       // chance that a reply is held back
-	HoldMin, HoldMax       time.Duration // for how long
+	// HoldMin, HoldMax bound how long a held reply waits: HoldMin and a part of the rest that is drawn uniformly up to a
+	// bound which is drawn uniformly itself, so a quarter of the rest in the mean (MIT 6.824's labrpc, "long reordering").
+	HoldMin, HoldMax time.Duration
 }
 
 // Fate decides what becomes of one message: it is dropped, or sent after a delay.
@@ -166,7 +168,7 @@ func (c *Conditions) Fate(reply bool, random *rand.Rand) (drop bool, delay time.
 	if reply {
 		drop = random.Float64() < c.ReplyLoss
 		if random.Float64() < c.ReplyHold {
-			delay = c.HoldMin + time.Duration(random.Float64()*float64(c.HoldMax-c.HoldMin))
+			delay = c.HoldMin + time.Duration(random.Float64()*random.Float64()*float64(c.HoldMax-c.HoldMin))
 		}
 		return drop, delay
 	}
@@ -205,6 +207,18 @@ type Proposal struct {
 	Replica     raft.ID
 	Index, Term uint64
 	Stages      Stages
+}
+
+// Tell ends a proposal: every engine and driver calls Done by this, and nobody else.
+func (p *Proposal) Tell(outcome Outcome, err error) {
+	p.Outcome, p.Err = outcome, err
+	p.Done(p)
+}
+
+// Refuse tells that a replica did not take the proposal.
+func (p *Proposal) Refuse(id raft.ID, err error) {
+	p.Replica, p.Stages = id, Stages{}
+	p.Tell(Refused, err)
 }
 
 // Stages are the moments of a proposal's way through its leader. Those in between are 0 if the leader changed on the

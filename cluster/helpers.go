@@ -76,6 +76,9 @@ func Sleep(ctx context.Context, c Cluster, d time.Duration) error {
 	return err
 }
 
+// Tells is the function that clients are called by, for CalledBy.
+const Tells = "cluster.(*Proposal).Tell"
+
 // CalledBy reports whether the calling goroutine is within a function whose full name, as in a stack trace, ends so. A
 // driver asks it whether Crash or Pause is called by a client that is being answered: it must not wait then for the
 // replica to finish. It takes some microseconds.

@@ -105,17 +105,6 @@ func (s *Shell) Propose(_ raft.Time, p *Proposal) {
 	s.offered = append(s.offered, p)
 }
 
-func (p *Proposal) refuse(err error) {
-	p.Outcome, p.Err = Refused, err
-	p.Done(p)
-}
-
-// Refuse answers a proposal that no replica could take.
-func (p *Proposal) Refuse(id raft.ID, err error) {
-	p.Replica, p.Stages = id, Stages{}
-	p.refuse(err)
-}
-
 // Settle carries out everything that the core wants done, until it wants nothing more.
 func (s *Shell) Settle(now raft.Time) {
 	for {
@@ -152,7 +141,7 @@ func (s *Shell) propose(now raft.Time) {
 			s.clients.Await(p)
 		}
 		if left = left[n:]; len(left) > 0 {
-			left[0].refuse(err)
+			left[0].Tell(Refused, err)
 			left = left[1:]
 		}
 	}

@@ -1,9 +1,10 @@
-// Package engines says what a consensus engine is that can be measured, and holds what engines of members share: the
-// state machine with the clients that wait for it. The folders below it hold one engine each: raftbench (this project's
+// Package engines says what a consensus engine is that can be measured, and holds what engines share: the state machine
+// with the clients that wait for it (Machine), and a group for engines whose replicas have goroutines of their own (Open,
+// Node). The folders below it hold one engine each: raftbench (this project's
 // own core), etcd and hashicorp (what a user would otherwise pick) and floor (what is physically needed, without
 // consensus); conformance is the suite that all of them pass.
 //
-// It lists no engines: the command's table does. It opens no group, and measures nothing.
+// It lists no engines: the command's table does. It measures nothing.
 package engines
 
 import (

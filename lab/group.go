@@ -17,12 +17,14 @@ import (
 // group is a group of replicas as a test sees it. Its methods end the test, by a panic that Play catches, when what
 // they expect does not come true.
 type group struct {
-	ctx    context.Context
-	c      cluster.Cluster
-	n      int
-	meter  *Meter
-	watch  *watch
-	random *rand.Rand
+	ctx     context.Context
+	c       cluster.Cluster
+	n       int
+	edition Edition
+	cutKind cluster.CutKind
+	meter   *Meter
+	watch   *watch
+	random  *rand.Rand
 
 	connected []bool // by replica: it is up, and its links to the others that are connected are whole
 
@@ -151,34 +153,29 @@ func (g *group) wait(d time.Duration, part *time.Duration) {
 // sleep is a wait that the test prescribes.
 func (g *group) sleep(d time.Duration) { g.wait(d, &g.lab.Own) }
 
-// cut takes a replica off the network.
+// cut takes replicas off the network. On the course's what is sent vanishes then, and nobody is told.
 func (g *group) cut(ids ...raft.ID) {
 	for _, id := range ids {
 		g.connected[id-1] = false
 		for _, other := range g.all() {
 			if other != id {
-				g.c.Cut(id, other, cluster.SilentCut)
-				g.c.Cut(other, id, cluster.SilentCut)
+				g.c.Cut(id, other, g.cutKind)
+				g.c.Cut(other, id, g.cutKind)
 			}
 		}
 	}
 }
 
-// connect brings replicas back, each to those that are connected.
+// connect brings replicas back, each to those that are connected. Nobody is told: who wants to know has to send.
 func (g *group) connect(ids ...raft.ID) {
 	for _, id := range ids {
 		if g.connected[id-1] {
 			continue
 		}
 		g.connected[id-1] = true
-		// First away from it, so that the answer to what the others send at once finds its way.
 		for _, other := range g.all() {
 			if other != id && g.connected[other-1] {
 				g.c.Heal(id, other)
-			}
-		}
-		for _, other := range g.all() {
-			if other != id && g.connected[other-1] {
 				g.c.Heal(other, id)
 			}
 		}
@@ -205,6 +202,26 @@ func (g *group) restart(ids ...raft.ID) {
 	}
 }
 
+// leave takes replicas out of the group in those tests of part 2C in which editions differ: until 2024 they are cut off, and
+// a leader among them goes on believing that it leads; from 2025 they crash.
+func (g *group) leave(ids ...raft.ID) {
+	if g.edition == Edition2025 {
+		g.crash(ids...)
+	} else {
+		g.cut(ids...)
+	}
+}
+
+// comeBack connects replicas, and restarts those that have crashed.
+func (g *group) comeBack(ids ...raft.ID) {
+	for _, id := range ids {
+		if !g.up(id) {
+			g.restart(id)
+		}
+		g.connect(id)
+	}
+}
+
 // up reports whether a replica has not crashed.
 func (g *group) up(id raft.ID) bool { return g.c.Status(id).Up }
 
@@ -218,9 +235,33 @@ type proposed struct {
 // answerTimeout is how long a replica may take to say whether it takes a proposal: far more than it needs.
 const answerTimeout = 10 * time.Second
 
-// propose offers a value to a replica.
+// propose offers a value to a replica, and waits until it says whether it takes it, as the course's Start does.
 func (g *group) propose(id raft.ID, command []byte) proposed {
-	return g.proposeAll(id, [][]byte{command})[0]
+	var mu sync.Mutex
+	var answer proposed
+	answered := false
+	saying := func(ok bool) func(*cluster.Proposal) {
+		return func(p *cluster.Proposal) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !answered { // Done comes after Accepted
+				answered = true
+				answer = proposed{id: id, index: p.Index, term: p.Term, ok: ok}
+			}
+		}
+	}
+	g.c.Propose(id, &cluster.Proposal{Data: command, Due: g.c.Now(), Accepted: saying(true), Done: saying(false)})
+	err := g.c.Wait(g.ctx, answerTimeout, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return answered
+	})
+	if err != nil {
+		panic(broken{fmt.Errorf("replica %d does not answer a proposal: %w", id, err)})
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return answer
 }
 
 // take has a replica that led a moment ago take a value, at an index from one to another. It may lead no more, if it was
@@ -234,41 +275,6 @@ func (g *group) take(leader raft.ID, from, to uint64) proposed {
 		g.unsafe("replica %d, which led, took a proposal at index %d, want %d to %d", leader, p.index, from, to)
 	}
 	return p
-}
-
-// proposeAll offers values to a replica, one right after the other.
-func (g *group) proposeAll(id raft.ID, commands [][]byte) []proposed {
-	var mu sync.Mutex
-	answers, answered := make([]proposed, len(commands)), make([]bool, len(commands))
-	for i, command := range commands {
-		answer := func(ok bool) func(*cluster.Proposal) {
-			return func(p *cluster.Proposal) {
-				mu.Lock()
-				defer mu.Unlock()
-				if !answered[i] { // Done comes after Accepted
-					answered[i] = true
-					answers[i] = proposed{id: id, index: p.Index, term: p.Term, ok: ok}
-				}
-			}
-		}
-		g.c.Propose(id, &cluster.Proposal{Data: command, Due: g.c.Now(), Accepted: answer(true), Done: answer(false)})
-	}
-	err := g.c.Wait(g.ctx, answerTimeout, func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, a := range answered {
-			if !a {
-				return false
-			}
-		}
-		return true
-	})
-	if err != nil {
-		panic(broken{fmt.Errorf("replica %d does not answer a proposal: %w", id, err)})
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	return answers
 }
 
 // leaders returns the replicas that are connected and lead, by term. Two in one term fail the test.

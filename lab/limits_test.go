@@ -64,6 +64,15 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Bytes are those of whole frames: ten commands of 5,000 bytes to two followers, and little else.
+func TestBytesAreOfWholeFrames(t *testing.T) {
+	test, _ := FindTest("RPCBytes")
+	r := Play(t.Context(), test, settings(t, "eager", 1))
+	if r.Status != results.OK || r.Lab.RequestBytes < 100_000 || r.Lab.RequestBytes > 110_000 {
+		t.Errorf("%s: %d bytes of requests, want 100,000 to 110,000: %s", r.Status, r.Lab.RequestBytes, r.Reason)
+	}
+}
+
 // repeating is an engine that sends every message several times, and counts them.
 func repeating(inner cluster.Engine, m *Meter, times int) cluster.Engine {
 	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {

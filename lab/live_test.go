@@ -4,8 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,26 +73,22 @@ func TestLiveAll(t *testing.T) {
 }
 
 // The longer suite also compares the clocks: what the tests on the course's page take over sockets is what virtual time
-// says, within 5% of their total. Of each test the median of three plays counts, without its waits for stale leaders: those
-// are two seconds each, and come and go on both clocks, so that a total of 45 s may be 10% more the next time.
+// says, within 5% of their total, waits for stale leaders apart: those are two seconds each, and come and go on both clocks.
+//
+// Elections are drawn on both clocks. The total of one play of each test deviates by 0.33 s (eager, of 17 s) from the next:
+// medians of three plays were once 5% apart in twenty comparisons. The mean of twelve deviates by 0.6%.
 func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 	if !*long {
 		t.Skip("played with -live only")
 	}
-	const plays, tolerance = 3, 0.05
+	const plays, virtualPlays, tolerance = 12, 100, 0.05
 	for _, name := range []string{"fast-loop", "eager"} {
 		var seen outcomes
 		var mu sync.Mutex
-		// By test, of each play.
-		virtual, live := map[string][]time.Duration{}, map[string][]time.Duration{}
+		live := map[string][]*results.Lab{} // by test
 		all := t.Run(name, func(t *testing.T) {
 			for _, test := range pageTests(t) {
 				for seed := range uint64(plays) {
-					r := Play(t.Context(), test, settings(t, name, seed))
-					if r.Status != results.OK {
-						t.Fatalf("virtual: %s: %s", r.Status, r.Reason)
-					}
-					virtual[test.Name] = append(virtual[test.Name], r.Lab.Total-r.Lab.Stale)
 					t.Run(fmt.Sprint(test.Name, "/", seed), func(t *testing.T) {
 						t.Parallel()
 						s := settings(t, name, seed)
@@ -102,7 +96,7 @@ func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 						l := playInTime(t, test, s, &seen).Lab
 						mu.Lock()
 						defer mu.Unlock()
-						live[test.Name] = append(live[test.Name], l.Total-l.Stale)
+						live[test.Name] = append(live[test.Name], l)
 					})
 				}
 			}
@@ -110,19 +104,28 @@ func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 		if !all {
 			continue // and has said why
 		}
-		if seen.late.Load() > 0 {
-			t.Fatalf("%s: the machine was too late for %d plays: there is no total to compare", name, seen.late.Load())
-		}
-		sum := func(of map[string][]time.Duration) (s float64) {
-			for _, list := range of {
-				s += slices.Sorted(slices.Values(list))[plays/2].Seconds()
+		// The test's own waits end late where the machine is busy: that much of a total, at most, is not the group's.
+		var v, least, most float64
+		for _, test := range pageTests(t) {
+			for seed := range uint64(virtualPlays) {
+				r := Play(t.Context(), test, settings(t, name, seed))
+				if r.Status != results.OK {
+					t.Fatalf("virtual: %s: %s", r.Status, r.Reason)
+				}
+				v += (r.Lab.Total - r.Lab.Stale).Seconds() / virtualPlays
 			}
-			return s
+			in := live[test.Name]
+			if len(in) < plays/2 {
+				t.Fatalf("%s: the machine was too late for %d of %d plays of %s: there is no total to compare", name, plays-len(in), plays, test.Name)
+			}
+			for _, l := range in {
+				most += (l.Total - l.Stale).Seconds() / float64(len(in))
+				least += (l.Total - l.Stale - l.LateSum).Seconds() / float64(len(in))
+			}
 		}
-		v, l := sum(virtual), sum(live)
-		t.Logf("%s: %.2f s live, %.2f s in virtual time: %+.1f%%", name, l, v, 100*(l/v-1))
-		if math.Abs(l-v) > tolerance*v {
-			t.Errorf("%s takes %.2f s live and %.2f s in virtual time, want within %.0f%%", name, l, v, 100*tolerance)
+		t.Logf("%s: %.2f s live, of which waits that ended late are %.2f s at most; %.2f s in virtual time: %+.1f%%", name, most, most-least, v, 100*(most/v-1))
+		if most < v*(1-tolerance) || least > v*(1+tolerance) {
+			t.Errorf("%s takes %.2f s live (%.2f s without late waits) and %.2f s in virtual time, want within %.0f%%", name, most, least, v, 100*tolerance)
 		}
 	}
 }

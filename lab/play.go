@@ -20,6 +20,8 @@ type Settings struct {
 	PreVote         bool
 	CheckQuorum     bool
 	Seed            uint64 // of the test's and the replicas' random choices
+	Edition         Edition
+	Cut             cluster.CutKind
 
 	// Open makes a group. Its Engine counts into the meter by itself; a group that has no use for engines counts its
 	// messages there. The caller closes the group.
@@ -35,7 +37,7 @@ const DefaultElectionTimeout = 300 * time.Millisecond
 // the machine was so late that followers may have taken a live leader for dead.
 func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	g := &group{
-		ctx: ctx, n: t.Replicas, meter: &Meter{}, watch: newWatch(t.Replicas),
+		ctx: ctx, n: t.Replicas, edition: s.Edition, cutKind: s.Cut, meter: &Meter{}, watch: newWatch(t.Replicas),
 		random: rand.New(rand.NewPCG(s.Seed, 0x6c6162)), connected: make([]bool, t.Replicas),
 		lab: &results.Lab{},
 	}

@@ -25,6 +25,8 @@ type Matrix struct {
 	ElectionTimeout time.Duration // one for all, so that heartbeats alone differ
 	PreVote         bool
 	CheckQuorum     bool
+	Edition         Edition
+	Cut             cluster.CutKind // the course's network is silent
 }
 
 // Planned is one cell, ready to be run.
@@ -73,7 +75,7 @@ func (m *Matrix) Plan() ([]Planned, error) {
 						},
 						Test: test,
 						settings: Settings{Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: m.ElectionTimeout,
-							PreVote: m.PreVote, CheckQuorum: m.CheckQuorum},
+							PreVote: m.PreVote, CheckQuorum: m.CheckQuorum, Edition: m.Edition, Cut: m.Cut},
 					})
 				}
 			}

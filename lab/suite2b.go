@@ -151,11 +151,12 @@ func concurrentStarts(g *group) {
 		if !first.ok {
 			return false
 		}
-		var commands [][]byte
-		for range clients {
-			commands = append(commands, g.command())
+		// Whoever comes first, the leader takes one proposal after the other, and each may be sent before the next comes.
+		commands, taken := make([][]byte, clients), make([]proposed, clients)
+		for i := range clients {
+			commands[i] = g.command()
+			taken[i] = g.propose(leader, commands[i])
 		}
-		taken := g.proposeAll(leader, commands)
 		if !g.allIn(first.term) {
 			return false
 		}

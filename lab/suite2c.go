@@ -9,9 +9,9 @@ import (
 // Part 2C: what a replica has saved survives its crash.
 var persistence = []Test{
 	{Name: "Persist1", Suite: "2C", Replicas: 3, Typical: 6 * time.Second,
-		Doc: "all replicas, the leader, and one that missed an entry are restarted", play: persist1},
+		Doc: "all replicas, the leader, and those that missed an entry are restarted", play: persist1},
 	{Name: "Persist2", Suite: "2C", Replicas: 5, Typical: 25 * time.Second,
-		Doc: "five rounds in which first two, then the other three are cut off and restarted", play: persist2},
+		Doc: "five rounds in which first two, then the other three are out of the group and come back", play: persist2},
 	{Name: "Persist3", Suite: "2C", Replicas: 3, Typical: 4 * time.Second,
 		Doc: "a leader and a follower crash while the third is cut off", play: persist3},
 	{Name: "Figure8", Suite: "2C", Replicas: 5, Typical: 35 * time.Second,
@@ -38,14 +38,14 @@ func persist1(g *group) {
 	g.agree(g.command(), g.n, true)
 
 	leader = g.oneLeader()
-	g.cut(leader)
+	g.leave(leader)
 	g.agree(g.command(), g.n-1, true)
 	g.restart(leader)
 	g.connect(leader)
 	g.await(4, g.n, 0) // it has caught up before the next one goes
 
 	follower := g.after(g.oneLeader(), 1)
-	g.cut(follower)
+	g.leave(follower)
 	g.agree(g.command(), g.n-1, true)
 	g.restart(follower)
 	g.connect(follower)
@@ -57,11 +57,11 @@ func persist2(g *group) {
 		g.agree(g.command(), g.n, true)
 		leader := g.oneLeader()
 		two, three := g.those(leader, 1, 2), g.those(leader, 0, 3, 4)
-		g.cut(two...)
+		g.leave(two...)
 		g.agree(g.command(), g.n-2, true)
 
 		// Two that miss the last entry come back, and of the three that have it one.
-		g.cut(three...)
+		g.leave(three...)
 		g.restart(two...)
 		g.connect(two...)
 		g.sleep(electionSpan)
@@ -69,7 +69,7 @@ func persist2(g *group) {
 		g.restart(back)
 		g.connect(back)
 		g.agree(g.command(), g.n-2, true)
-		g.connect(three...)
+		g.comeBack(three...)
 	}
 	g.agree(g.command(), g.n, true)
 }
@@ -126,12 +126,7 @@ func figure8(g *group) {
 			up++
 		}
 	}
-	for _, id := range g.all() {
-		if !g.up(id) {
-			g.restart(id)
-			g.connect(id)
-		}
-	}
+	g.comeBack(g.all()...)
 	g.agree(g.command(), g.n, true)
 }
 
@@ -191,11 +186,7 @@ func churn(g *group) {
 			g.cut(g.anyone())
 		}
 		if chance(5) {
-			id := g.anyone()
-			if !g.up(id) {
-				g.restart(id)
-			}
-			g.connect(id)
+			g.comeBack(g.anyone())
 		}
 		if chance(2) {
 			g.crash(g.anyone())
@@ -206,12 +197,7 @@ func churn(g *group) {
 
 	g.sleep(electionSpan)
 	g.c.SetConditions(reliable)
-	for _, id := range g.all() {
-		if !g.up(id) {
-			g.restart(id)
-		}
-		g.connect(id)
-	}
+	g.comeBack(g.all()...)
 	stop = true
 	g.join()
 	g.sleep(electionSpan)

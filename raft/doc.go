@@ -30,7 +30,7 @@
 //     is durable, then or later, Saved says so. Several may be under way, as long as they become durable in order. A
 //     message that promises something to be durable is handed out only after that, so a driver may send all that it is
 //     given at once, without waiting for the disk.
-//   - Output.Messages are sent as they are: they may be lost, doubled, delayed and change places.
+//   - Output.Messages are sent as they are: they may be lost, duplicated, delayed or reordered.
 //   - Output.Apply goes to the state machine, in order. On the leader this is the moment to answer the client.
 //   - After the last Take, Deadline says when to call Tick, if nothing happens before.
 //
@@ -40,11 +40,36 @@
 // A proposal has the index and term that Propose returned. If an entry of another term is applied at that index, it has
 // failed. The leader may have changed without it being lost; who asks again must expect it twice.
 //
+// # Driving it over calls and replies
+//
+// A transport that makes calls, such as an RPC library, carries requests (AppendEntries, RequestVote) as arguments and
+// replies as results. Then:
+//
+//   - A reply answers the request with its Seq that went from the reply's To to its From, and is of the type that belongs
+//     to it. On the side that is called it comes in an Output after the Step: in the first, unless it promises something
+//     that has to become durable, and else in the first after Saved. An Output may hold replies to others as well. A
+//     request that is forged, or has been overtaken by a new term, is never answered: let the call fail when nothing is
+//     left to take and to save.
+//   - What comes back is given to Step, whenever that is. A call that fails need not be told to the Node. A leader finds
+//     out by silence: what is unanswered at a heartbeat for half an interval, or two round trips, is taken for lost, and
+//     from then on at most one AppendEntries with entries is out at a time, and goes with a heartbeat, until one is
+//     answered. A candidate asks again with its next campaign.
+//   - Reachable is never needed. It only spares a leader the wait for a heartbeat, and a candidate that for the next
+//     campaign, where connections tell that a peer is back.
+//   - A call outlives the Output that its argument is from: send Message.Clone. Entries.First means nothing in a message
+//     with a Count of 0, neither in one that is sent nor in one that is received.
+//   - A storage that writes the whole state each time may take the log from Node.Log instead of Save.Entries and
+//     Save.TruncateFrom: between a Take and the next call of a method it is what the storage has to hold once this Save is
+//     durable. Term and Vote are in the Save.
+//
+// The directory examples/labadapter is such a driver. Gates, backups and named strategies are in the package strategies:
+// strategies.Parse("eager") is a Strategy.
+//
 // # What is not here
 //
 // No snapshots yet: Compact may forget only what no other replica needs. No change of the group's members, no transfer
-// of leadership, no reads without a log entry. No transport, storage or state machine. It stands crashes and any fault of
-// the network, not replicas that lie: a forged message is never a panic, and never takes back what a node has committed,
+// of leadership, no reads without a log entry. No transport, storage or state machine. It tolerates crashes and network
+// faults, not Byzantine replicas: a forged message is never a panic, and never takes back what a node has committed,
 // but it may well make the group elect or commit what it should not.
 //
 // # Files

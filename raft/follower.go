@@ -105,6 +105,9 @@ func (n *Node) rejectAppend(m *Message) {
 
 // reply answers an AppendEntries, once what the answer promises is durable.
 func (n *Node) reply(m *Message, r Message) {
-	r.Type, r.To, r.Term, r.Seq, r.PrevLogIndex, r.Commit = AppendEntriesReply, m.From, n.term, m.Seq, m.PrevLogIndex, n.commit
+	r.Type, r.To, r.Term, r.Seq, r.Commit = AppendEntriesReply, m.From, n.term, m.Seq, n.commit
+	if m.Term == n.term {
+		r.PrevLogIndex = m.PrevLogIndex // a refusal of an earlier term says nothing of the log, also to who leads again
+	}
 	n.sendDurably(r)
 }

@@ -126,6 +126,7 @@ func (n *Node) AppendState(b []byte) []byte {
 			flag(p.stalled)
 			flag(p.deferred)
 			flag(p.active && n.cfg.CheckQuorum)
+			u(p.resent.seq, p.resent.first, p.resent.last)
 			for _, f := range slices.Concat(p.flights, p.overdue) {
 				u(f.seq, f.first, f.last)
 			}

@@ -203,7 +203,11 @@ func (v *invariants) promise(r *replica, m *raft.Message) {
 	d := &r.disk
 	switch {
 	case m.Type == raft.AppendEntriesReply && m.Success:
-		if own, _ := r.node.Log().Term(m.Match); d.term < m.Term || m.Match > 0 && !d.holds(m.Match, own) {
+		own, _ := r.node.Log().Term(m.Match)
+		if r.node.Status().Term > m.Term {
+			own, _ = d.log.Term(m.Match) // it has moved on before this was handed out, and may have begun to remove the entry
+		}
+		if d.term < m.Term || m.Match > 0 && !d.holds(m.Match, own) {
 			v.broken(r, "Durable before acknowledged", "%+v with term %d and log up to %d on disk", *m, d.term, d.log.Last())
 		}
 	case m.Type == raft.InstallSnapshotReply && m.Success:

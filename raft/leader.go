@@ -24,6 +24,7 @@ type progress struct {
 	flights []flight // unanswered AppendEntries that carried entries or were probes, in order of sending
 	stalled bool     // one of them went unanswered for too long: one at a time, with heartbeats, until an answer comes
 	overdue []flight // what was in flight then, and may be late rather than lost
+	resent  flight   // what was sent again after that, and may be late as well; seq 0 if nothing was
 	losses  int      // how often that happened since one of them was last answered
 	unheard int      // how often that happened since an answer of any kind, to heartbeats too
 
@@ -137,7 +138,7 @@ func (n *Node) Reachable(now Time, id ID) {
 
 // restart gives up what is in flight and begins again after the last entry known to agree, or with a probe.
 func (n *Node) restart(p *progress) {
-	p.flights, p.overdue = p.flights[:0], p.overdue[:0]
+	p.flights, p.overdue, p.resent = p.flights[:0], p.overdue[:0], flight{}
 	p.stalled = false
 	p.since = n.now
 	if p.probing {
@@ -156,6 +157,12 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 	silent := p.silent()
 	if p.unheard = 0; silent {
 		p.install.losses = 0
+	}
+	if !m.Success && m.PrevLogIndex == 0 {
+		// It refuses a message of an earlier term, maybe of an earlier life with the same number: it says nothing of the
+		// log, since every log agrees at 0.
+		n.event(Event{Kind: EventStale, Peer: p.id})
+		return
 	}
 	f, known := p.answered(m.Seq)
 	if known {
@@ -215,6 +222,8 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 		n.restart(p)
 		n.chooseCatchUp(p)
 	case p.stalled && n.resume(p, m.Seq):
+	case p.stalled && len(p.overdue) > 0 && m.Seq < p.overdue[0].seq:
+		// A late answer to what was sent before all of that: it says nothing of what is overdue.
 	case p.stalled:
 		// It answers again. Whatever else was in flight is taken for lost, a probe only if it was sent before what this
 		// answers: answers to probes count however late they are.
@@ -229,14 +238,21 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 
 // resume goes on as if nothing had been taken for lost, if this answers a flight that was: what was sent after that is
 // most likely late too, behind many other bytes or because the machine stood still, and sending it again would only make
-// the queue longer. What it was sent meanwhile is left to itself.
+// the queue longer. That goes for what was sent again meanwhile, as far as it had more.
 func (n *Node) resume(p *progress, seq uint64) bool {
 	at := p.late(seq)
 	if at < 0 {
 		return false
 	}
+	again := p.resent
+	if len(p.flights) > 0 {
+		again = p.flights[0]
+	}
 	p.flights = append(p.flights[:0], p.overdue[at+1:]...)
-	p.overdue = p.overdue[:0]
+	if k := len(p.overdue) - 1; again.seq != 0 && again.last > p.overdue[k].last {
+		p.flights = append(p.flights, again)
+	}
+	p.overdue, p.resent = p.overdue[:0], flight{}
 	p.landed()
 	if len(p.flights) > 0 {
 		p.next = max(p.next, p.flights[len(p.flights)-1].last+1)
@@ -384,12 +400,14 @@ func (n *Node) expire(p *progress) {
 	}
 	patience := max(n.cfg.Heartbeat/2, 2*p.rtt) << min(p.losses, 6)
 	if n.now.Sub(max(p.flights[0].at, p.answeredAt)) >= min(patience, max(n.cfg.ElectionTimeout, 2*p.rtt)) {
-		overdue := p.overdue
-		if !p.probing && !p.stalled {
+		overdue, resent := p.overdue, flight{}
+		if !p.probing && p.stalled {
+			resent = p.flights[0]
+		} else if !p.probing {
 			overdue = append(overdue[:0], p.flights...)
 		}
 		n.restart(p)
-		p.stalled, p.overdue = true, overdue
+		p.stalled, p.overdue, p.resent = true, overdue, resent
 		p.losses++
 		p.unheard++
 	}

@@ -44,10 +44,14 @@ type Message struct {
 	Type     MessageType
 	From, To ID
 	Term     uint64
-	Seq      uint64 // number of the request, unique for its sender since it was started; a reply repeats the number of what it answers
+	// Seq is the number of the request among those of its sender since it was started. Each AppendEntries has its own; the
+	// RequestVotes of a campaign have one, since they are one request, to whomever and however often it is sent. A reply
+	// repeats the number of what it answers.
+	Seq uint64
 
 	// AppendEntries.
-	PrevLogIndex, PrevLogTerm uint64 // a reply repeats PrevLogIndex
+	// A reply of the same term repeats PrevLogIndex; one that refuses an earlier term has 0.
+	PrevLogIndex, PrevLogTerm uint64
 	// Entries, and after them those of More, which a leader uses if what it sends lies in several pieces of its log. On
 	// the wire they are one run, and so in a message that was received: then More is nil.
 	Entries Entries

@@ -35,6 +35,7 @@ type chaos struct {
 	*group
 	random    *rand.Rand
 	proposals int
+	late      []raft.Message // in flight for long
 }
 
 func newChaos(t *testing.T, seed uint64) *chaos {
@@ -71,9 +72,23 @@ func (w *chaos) act() {
 	r := pick(w.random, w.replicas)
 	up := r.node != nil
 	switch dice := w.random.IntN(1000); {
-	case dice < 550:
+	case dice < 500:
 		if len(w.net) > 0 {
 			w.step(w.take(w.someMessage()))
+		}
+	case dice < 520:
+		if up {
+			w.burst(r)
+		}
+	case dice < 535:
+		if len(w.net) > 0 {
+			w.late = append(w.late, w.take(w.someMessage())) // it will come, terms later maybe
+		}
+	case dice < 550:
+		if len(w.late) > 0 {
+			i := w.random.IntN(len(w.late))
+			w.net = append(w.net, w.late[i])
+			w.late = append(w.late[:i], w.late[i+1:]...)
 		}
 	case dice < 590:
 		if len(w.net) > 0 {
@@ -130,6 +145,43 @@ func (w *chaos) act() {
 			w.campaign(r.id)
 		}
 	}
+}
+
+// burst brings a replica several things before it is asked what it wants: what two of them do to one save, one batch of
+// messages or one gate shows only so.
+func (w *chaos) burst(r *replica) {
+	w.t.Helper()
+	for range 2 + w.random.IntN(6) {
+		switch dice := w.random.IntN(20); {
+		case dice < 12:
+			for i := range w.net {
+				if m := w.net[i]; m.To == r.id && w.random.IntN(3) > 0 {
+					if w.take(i); !w.cut[link{m.From, m.To}] {
+						r.node.Step(w.now, &m)
+					}
+					break
+				}
+			}
+		case dice < 15:
+			w.proposals++
+			_, _, _ = r.node.Propose(w.now, fmt.Append(nil, "p", w.proposals)) // refused by others than the leader
+		case dice < 18:
+			if n := len(r.writes); n > 0 {
+				w.write(r, 1+w.random.IntN(n))
+			}
+		case dice < 19:
+			if other := pick(w.random, w.replicas); other != r {
+				r.node.Reachable(w.now, other.id)
+			}
+		default:
+			if r.node.Deadline() <= w.now {
+				r.node.Tick(w.now)
+			} else {
+				r.node.Campaign(w.now)
+			}
+		}
+	}
+	w.settle(r.id)
 }
 
 // someMessage chooses one in flight: mostly the oldest.

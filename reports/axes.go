@@ -131,6 +131,9 @@ func (s *Summary) fixed() []string {
 func phrase(name, value string) string {
 	switch name {
 	case "nodes":
+		if value == "1" {
+			return "1 node"
+		}
 		return value + " nodes"
 	case "payload":
 		return value + " payload"

@@ -88,6 +88,7 @@ func fields() []field {
 		}},
 		field{"status", func(c *Cell) any { return string(c.Status) }},
 		field{"reason", func(c *Cell) any { return c.Reason }},
+		field{"warnings", func(c *Cell) any { return strings.Join(c.Warnings, "; ") }},
 		field{"trials", func(c *Cell) any { return c.Trials }},
 		field{"trials_planned", func(c *Cell) any { return c.Planned }},
 	)
@@ -141,6 +142,11 @@ func fields() []field {
 			field{"during_" + q.name + "_ns", func(c *Cell) any { return orNil(quantileOf(c.During, q.of)) }})
 	}
 	figures = append(figures, rangeFields("leaderless", "_ns", func(c *Cell) Range { return c.Leaderless })...)
+	figures = append(figures,
+		field{"leaderless_p50_ns", func(c *Cell) any { return orNil(c.Leaderless.Median, c.Leaderless.N > 0) }},
+		field{"leaderless_p95_ns", func(c *Cell) any { return orNil(leaderlessP95.value(c)) }},
+		field{"deterministic", func(c *Cell) any { return orNil("yes", c.Deterministic) }},
+		field{"leader", func(c *Cell) any { return orNil(c.Leader, c.Leader != "") }})
 	for _, f := range failoverFields {
 		figures = append(figures, field{f.name, func(c *Cell) any {
 			if c.Failover == nil {
@@ -244,6 +250,14 @@ type cost struct {
 	value func(*Cell) (float64, bool)
 }
 
+// counted returns a count that not every trial takes.
+func counted(n *uint64) (float64, bool) {
+	if n == nil {
+		return 0, false
+	}
+	return float64(*n), true
+}
+
 // costs lists the costs. Their values are asked for only if a cell has a Cost.
 var costs = []cost{
 	{head: "messages/commit", field: "messages_per_commit", value: func(c *Cell) (float64, bool) { return c.perCommit(c.Cost.Messages) }},
@@ -269,6 +283,6 @@ var costs = []cost{
 		return v, ok && c.Cost.CPU > 0
 	}},
 	{head: "dropped", field: "dropped_frames", value: func(c *Cell) (float64, bool) { return float64(c.Cost.Dropped), true }},
-	{head: "rejections", field: "rejections", value: func(c *Cell) (float64, bool) { return float64(c.Cost.Rejections), true }},
-	{head: "elections", field: "elections", value: func(c *Cell) (float64, bool) { return float64(c.Cost.Elections), true }},
+	{head: "rejections", field: "rejections", value: func(c *Cell) (float64, bool) { return counted(c.Cost.Rejections) }},
+	{head: "elections", field: "elections", value: func(c *Cell) (float64, bool) { return counted(c.Cost.Elections) }},
 }

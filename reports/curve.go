@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -17,27 +18,33 @@ type curve struct {
 	alike []*Cell // those whose trials overlap the best's in power, and the best itself
 }
 
-// knee returns the cell at the curve's knee; nil if the trials do not tell where it is.
+// knee returns the cell at the curve's knee; nil if there is none to be seen: the highest load has the most power, so that
+// more may have more, the trials do not tell where it is, or they are too few for a verdict.
 func (c *curve) knee() *Cell {
-	if len(c.alike) > 1 {
+	if len(c.alike) > 1 || c.best == c.cells[len(c.cells)-1] || !c.judged() {
 		return nil
 	}
 	return c.best
 }
 
+// judged says whether each cell has enough trials for a verdict.
+func (c *curve) judged() bool {
+	return !slices.ContainsFunc(c.cells, func(c *Cell) bool { return c.Power.N < leastTrials })
+}
+
 // leastPoints is how many loads make a curve.
 const leastPoints = 3
 
-// curves returns those of the scenario steady, closed loops and open ones apart.
-func (s *Summary) curves() []curve {
-	var measured []*Cell
+// curves returns those of the scenario steady, closed loops and open ones apart, and names those that have too few points
+// with figures to be one.
+func (s *Summary) curves() (list []curve, tooShort []string) {
+	var loaded []*Cell
 	for _, c := range s.of("") {
-		if c.Status == results.OK && c.Latency != nil && c.Latency.Count() > 0 && c.Throughput.N > 0 && (c.Clients > 0 || mainMetric(s.of(c.Scenario)).name == p50Metric.name) {
-			measured = append(measured, c)
+		if c.Clients > 0 || c.RatePerSec > 0 && mainMetric(s.of(c.Scenario)).name == p50Metric.name {
+			loaded = append(loaded, c)
 		}
 	}
-	var list []curve
-	for _, cells := range grouped(measured, func(c *Cell) string {
+	for _, offered := range grouped(loaded, func(c *Cell) string {
 		key := fmt.Sprint(c.Clients > 0)
 		for _, a := range s.axes {
 			if a.name != "clients" && a.name != "rate/s" {
@@ -46,7 +53,15 @@ func (s *Summary) curves() []curve {
 		}
 		return key
 	}) {
+		if len(offered) < leastPoints {
+			continue
+		}
+		cells := slices.DeleteFunc(slices.Clone(offered), func(c *Cell) bool {
+			return c.Status != results.OK || c.Latency == nil || c.Latency.Count() == 0 || c.Throughput.N == 0
+		})
 		if len(cells) < leastPoints {
+			tooShort = append(tooShort, fmt.Sprintf("%s: no curve: %d of its %d loads have figures, and a curve takes %d",
+				cmp.Or(s.curveName(offered[0]), clean(offered[0].Strategy)), len(cells), len(offered), leastPoints))
 			continue
 		}
 		slices.SortStableFunc(cells, func(a, b *Cell) int {
@@ -57,11 +72,11 @@ func (s *Summary) curves() []curve {
 		})
 		list = append(list, curveOf(cells))
 	}
-	return list
+	return list, tooShort
 }
 
-// power is throughput divided by mean latency, both of all trials together. Where it is largest is the knee of a throughput-latency curve: before it,
-// more load costs little latency; after it, latency grows faster than what is gained (Kleinrock, "Power and
+// power is throughput divided by mean latency, both of all trials together. Where it is largest is the knee of a
+// throughput-latency curve: before it, more load costs little latency; after it, latency grows faster than what is gained (Kleinrock, "Power and
 // deterministic rules of thumb for probabilistic problems in computer communications", 1979).
 func power(c *Cell) float64 {
 	return c.Reached / c.mean()
@@ -76,7 +91,7 @@ func curveOf(cells []*Cell) curve {
 	}
 	found := curve{cells: cells, best: best}
 	for _, c := range cells {
-		if c == best || powerMetric.verdict(c, best) == overlap {
+		if c == best || powerMetric.overlap(c, best) {
 			found.alike = append(found.alike, c)
 		}
 	}
@@ -101,12 +116,12 @@ func (s *Summary) curveGrid(curves []curve) grid {
 		{head: "clients", none: " ", show: number, value: func(c *Cell) (float64, bool) { return float64(c.Clients), c.Clients > 0 }},
 		{head: "offered/s", none: " ", show: number, value: func(c *Cell) (float64, bool) { return c.RatePerSec, c.RatePerSec > 0 }},
 		{head: "reached/s", value: func(c *Cell) (float64, bool) { return c.Reached, true }, show: figure},
-		{head: "mean", unit: "latency", value: func(c *Cell) (float64, bool) { return c.mean(), true }},
+		{head: "mean", unit: "latency", value: func(c *Cell) (float64, bool) { return c.mean(), true }, rank: 3},
 		latencyColumn("p50", 0.5),
-		latencyColumn("p99", 0.99),
-		{head: "power", none: " ", show: percent, value: func(c *Cell) (float64, bool) { return power(c) / power(bestOf(curves, c)), true }},
+		latencyColumn("p99", 0.99).ranked(2),
+		{head: "power", none: " ", show: percent, rank: 1, value: func(c *Cell) (float64, bool) { return power(c) / power(bestOf(curves, c)), true }},
 	})
-	g.head, g.right = append(g.head, " "), append(g.right, false)
+	g.head, g.right, g.rank = append(g.head, " "), append(g.right, false), append(g.rank, 0)
 	for i, c := range cells {
 		mark := ""
 		if knees[c] {
@@ -130,23 +145,32 @@ func bestOf(curves []curve, c *Cell) *Cell {
 func (s *Summary) kneeText(curves []curve) []string {
 	var lines []string
 	for _, c := range curves {
-		k, last := c.knee(), c.cells[len(c.cells)-1]
-		if k == nil {
-			first, end := c.alike[0], c.alike[len(c.alike)-1]
+		name, last := s.curveName(c.best), c.cells[len(c.cells)-1]
+		best := fmt.Sprintf("%s: %s/s at a p50 of %s", loadText(c.best), number(c.best.Reached), p50Text(c.best))
+		switch {
+		case len(c.alike) > 1:
 			lines = append(lines, fmt.Sprintf("%s: the trials do not tell where the knee is: those at %s and at %s overlap in power.",
-				s.curveName(c.best), loadText(first), loadText(end)))
-			continue
+				name, loadText(c.alike[0]), loadText(c.alike[len(c.alike)-1])))
+		case c.best == last:
+			lines = append(lines, fmt.Sprintf("%s: no knee was reached: power is highest at the highest load offered, %s.", name, best))
+		default:
+			verb := "the knee is at"
+			if !c.judged() {
+				verb = fmt.Sprintf("power is highest (a knee takes %d trials) at", leastTrials)
+			}
+			lines = append(lines, fmt.Sprintf("%s: %s %s; %s give %s of that throughput at %s of that p50.", name, verb, best, loadText(last),
+				times(last.Reached/c.best.Reached), times(p50Of(last)/max(1, p50Of(c.best)))))
 		}
-		line := fmt.Sprintf("%s: the knee is at %s: %s/s at a p50 of %s", s.curveName(k), loadText(k), number(k.Reached), p50Text(k))
-		if k != last {
-			line += fmt.Sprintf("; %s give %s of that throughput at %s of that p50", loadText(last),
-				times(last.Reached/k.Reached), times(p50Of(last)/max(1, p50Of(k))))
-		} else {
-			line += ", the most that was offered: more may do better"
-		}
-		lines = append(lines, line+".")
 	}
 	return lines
+}
+
+// curveNotes are the lines below the curves.
+func (s *Summary) curveNotes(curves []curve, tooShort []string) []string {
+	if len(curves) == 0 {
+		return tooShort
+	}
+	return slices.Concat([]string{curveLegend}, s.kneeText(curves), tooShort)
 }
 
 // loadText says what load a cell is under.
@@ -177,5 +201,5 @@ func (s *Summary) curveName(c *Cell) string {
 
 const (
 	curveTitle  = "Load and latency"
-	curveLegend = "reached/s, mean: of all trials together; power: reached/s divided by mean, as a part of the curve's best, which is its knee if the trials tell it from the others: beyond it latency grows faster than throughput"
+	curveLegend = "reached/s, mean: of all trials together; power: reached/s divided by mean, as a part of the curve's best, which is its knee if the trials tell it from the others and more load was offered: beyond it latency grows faster than throughput"
 )

@@ -101,7 +101,7 @@ func (k comparison) ratio(c *Cell, others []*Cell) (float64, bool) {
 func (s *Summary) floorColumns() []column {
 	var columns []column
 	for _, k := range []comparison{p50Comparison, throughputComparison, transferComparison} {
-		columns = append(columns, s.ratioColumn(k, results.Floor, k.name+floorMark))
+		columns = append(columns, s.ratioColumn(k, results.Floor, k.name+floorMark).ranked(5))
 	}
 	return columns
 }
@@ -134,9 +134,12 @@ func (s *Summary) peerGrid() grid {
 		return grid{}
 	}
 	var columns []column
-	for _, k := range []comparison{p50Comparison, p99Comparison, p999Comparison, throughputComparison, catchUpComparison,
-		transferComparison, leaderlessComparison, cpuComparison} {
-		columns = append(columns, s.ratioColumn(k, results.Peer, k.name))
+	for _, of := range []struct {
+		comparison
+		rank int
+	}{{p50Comparison, 1}, {p99Comparison, 4}, {p999Comparison, 6}, {throughputComparison, 1}, {catchUpComparison, 1},
+		{transferComparison, 3}, {leaderlessComparison, 1}, {cpuComparison, 5}} {
+		columns = append(columns, s.ratioColumn(of.comparison, results.Peer, of.name).ranked(of.rank))
 	}
 	var axes []axis
 	for _, a := range s.varying {
@@ -145,7 +148,7 @@ func (s *Summary) peerGrid() grid {
 		}
 	}
 	g := s.gridOf(cells, axes, columns)
-	g.head, g.right = append(g.head, "best peer"), append(g.right, false)
+	g.head, g.right, g.rank = append(g.head, "best peer"), append(g.right, false), append(g.rank, 2)
 	for i, c := range cells {
 		g.rows[i] = append(g.rows[i], clean(s.bestPeers(c)))
 	}
@@ -277,7 +280,7 @@ func (s *Summary) ratios(m metric, pairs []pair, of string) string {
 	case n == 0:
 		return ""
 	case n == alike:
-		return "does not clearly differ" + strings.Replace(of, " that", " from that", 1)
+		return "overlaps" + of
 	case n == 1 || times(least) == times(most):
 		x, _ := m.value(low.from)
 		y, _ := m.value(low.to)
@@ -289,7 +292,7 @@ func (s *Summary) ratios(m metric, pairs []pair, of string) string {
 	}
 	text := fmt.Sprintf("is %s (%s) to %s (%s)%s", times(least), s.own(low.to), times(most), s.own(high.to), of)
 	if alike > 0 {
-		text += fmt.Sprintf("; no clear difference in %d of %d pairs", alike, n)
+		text += fmt.Sprintf("; the trials overlap in %d of %d pairs", alike, n)
 	}
 	return text
 }

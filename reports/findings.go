@@ -34,8 +34,9 @@ func (s *Summary) Findings() []string {
 	switch {
 	case len(found) == 0:
 		found = s.plainFindings()
-	case s.Run.Header.Repeat < 2 && s.Run.Header.Clock != "virtual":
-		found = append(found, "Each cell ran once: a small difference may be noise.")
+	case s.fewest() < leastTrials:
+		found = append(found, fmt.Sprintf("Ratios describe these trials and are no verdict: with %s of a cell a difference may be chance; "+
+			"a verdict takes %d: raise --repeat.", count(uint64(s.fewest()), "trial"), leastTrials))
 	}
 	if line := s.missing(); line != "" {
 		found = append(found, line)
@@ -65,7 +66,7 @@ func (s *Summary) roundsFinding(scenario string, cells []*Cell) []string {
 	var widest pair
 	most := 1.0
 	for _, p := range s.choicePairs(cells) {
-		if p.axis != "backup" || p.from.CatchUp == nil || p.to.CatchUp == nil || catchUpMetric.verdict(p.from, p.to) == overlap {
+		if p.axis != "backup" || p.from.CatchUp == nil || p.to.CatchUp == nil || catchUpMetric.overlap(p.from, p.to) {
 			continue
 		}
 		for _, q := range []pair{p, {p.axis, p.what, p.to, p.from}} { // from is the one with fewer rounds
@@ -99,7 +100,7 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 			if r, ok := m.differ(low, high); ok {
 				g.ratio = r
 			}
-			overlaps = overlaps || m.verdict(low, high) == overlap && low != high
+			overlaps = overlaps || low != high && m.over(low).N > 1 && m.overlap(low, high)
 			gaps = append(gaps, g)
 		}
 	}
@@ -116,10 +117,10 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 		return 0
 	})
 	if widest.ratio == 0 && overlaps {
-		return []string{fmt.Sprintf("%s: the strategies do not clearly differ in %s: their trials overlap.", clean(scenario), m.name)}
+		return []string{fmt.Sprintf("%s: the strategies' trials overlap in %s.", clean(scenario), m.name)}
 	}
 	if widest.ratio == 0 {
-		return []string{fmt.Sprintf("%s: the strategies do not differ in %s.", clean(scenario), m.name)}
+		return []string{fmt.Sprintf("%s: the strategies' %s is the same within 1%%.", clean(scenario), m.name)}
 	}
 	low, high := widest.low, widest.high
 	lowNs, _ := m.value(low)
@@ -148,7 +149,7 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 			continue
 		}
 		if g.ratio == 0 {
-			others = append(others, "no clear difference"+s.place(g.low))
+			others = append(others, "trials overlap"+s.place(g.low))
 		} else {
 			others = append(others, times(g.ratio)+s.place(g.low))
 		}
@@ -183,7 +184,7 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 			r, ok := m.differ(p.from, p.to)
 			if !ok {
 				alike++
-				overlaps = overlaps || m.verdict(p.from, p.to) == overlap
+				overlaps = overlaps || m.over(p.from).N > 1 && m.overlap(p.from, p.to)
 				continue
 			}
 			if n-alike == 1 {
@@ -201,10 +202,10 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 		to := preposition + " " + clean(axisText(a, a.value(&pairs[0].to.Cell)))
 		switch {
 		case alike == n && overlaps:
-			found = append(found, fmt.Sprintf("%s: %s %s does not clearly differ from that %s: the trials overlap.", clean(scenario), to, m.words, from))
+			found = append(found, fmt.Sprintf("%s: the trials overlap in %s: %s and %s.", clean(scenario), strings.TrimPrefix(m.words, "the "), from, to))
 			continue
 		case alike == n:
-			found = append(found, fmt.Sprintf("%s: %s %s does not differ from that %s.", clean(scenario), to, m.words, from))
+			found = append(found, fmt.Sprintf("%s: %s %s is the same within 1%% as that %s.", clean(scenario), to, m.words, from))
 			continue
 		}
 		span := times(low)
@@ -220,11 +221,22 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 			text += fmt.Sprintf(" (%s against %s)", m.show(y), m.show(x))
 		}
 		if alike > 0 {
-			text += fmt.Sprintf("; no clear difference in %d of %d pairs", alike, n)
+			text += fmt.Sprintf("; the trials overlap in %d of %d pairs", alike, n)
 		}
 		found = append(found, text+".")
 	}
 	return found
+}
+
+// fewest returns the smallest number of trials that the figures of a cell are of; 0 if no cell has figures.
+func (s *Summary) fewest() int {
+	n := 0
+	for _, c := range s.of("") {
+		if c.Status == results.OK && (n == 0 || c.Trials < n) {
+			n = c.Trials
+		}
+	}
+	return n
 }
 
 // share is percent for a part of a whole: nearly all is not called all.
@@ -272,6 +284,9 @@ func (s *Summary) missing() string {
 func count(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return number(float64(n)) + " " + stem + "ies"
 	}
 	return number(float64(n)) + " " + noun + "s"
 }

@@ -19,6 +19,7 @@ const (
 type grid struct {
 	head  []string
 	right []bool // whether a column is aligned to the right
+	rank  []int  // which columns go first where there is not room for all: see rankOf
 	rows  [][]string
 }
 
@@ -31,10 +32,16 @@ type column struct {
 	unit  string                      // durations: columns with the same unit key are shown in the same unit
 	none  string                      // what stands where there is no figure, if not notMeasured
 	mark  func(*Cell) string          // what stands behind a figure; nil for nothing
+	rank  int                         // 0 is never left out of a narrow table; of the others, the highest goes first
 }
 
 func latencyColumn(head string, q float64) column {
 	return quantileColumn(head, "latency", func(c *Cell) *results.Histogram { return c.Latency }, q)
+}
+
+func (col column) ranked(rank int) column {
+	col.rank = rank
+	return col
 }
 
 // quantileColumn shows a percentile of one of a cell's histograms, or why there is none.
@@ -53,6 +60,16 @@ func quantileColumn(head, unit string, of func(*Cell) *results.Histogram, q floa
 		}}
 }
 
+// leaderlessP95 is the 95th percentile, over the trials, of the time without a leader.
+var leaderlessP95 = column{head: "no leader p95", unit: "failover", rank: 2,
+	value: func(c *Cell) (float64, bool) { return c.LeaderlessP95, uint64(c.Leaderless.N) >= samplesFor(0.95) },
+	why: func(c *Cell) string {
+		if n := uint64(c.Leaderless.N); n > 1 && n < samplesFor(0.95) {
+			return tooFew
+		}
+		return ""
+	}}
+
 // spread returns that of a scenario's main figure.
 func (s *Summary) spread(c *Cell) (float64, bool) {
 	return mainMetric(s.of(c.Scenario)).over(c).Spread()
@@ -66,11 +83,22 @@ func (s *Summary) spreadOfCommits(c *Cell) (float64, bool) {
 	return v, ok && c.RatePerSec == 0 && mainMetric(s.of(c.Scenario)).name == p50Metric.name && v > 2*p50 && v > 0.05
 }
 
-func showSpread(v float64) string { return "±" + percent(v) }
+// A spread of more than the figure itself says nothing as a ±: it would reach below zero.
+const (
+	mostSpread = 1.0
+	unsteady   = "unsteady"
+)
+
+func showSpread(v float64) string {
+	if v > mostSpread {
+		return unsteady
+	}
+	return "±" + percent(v)
+}
 
 // spreadColumn is the larger of both, marked if it is that of commits/s: the main table has no room for two.
 func (s *Summary) spreadColumn() column {
-	return column{head: "spread", show: showSpread,
+	return column{head: "spread", show: showSpread, rank: 1,
 		value: func(c *Cell) (float64, bool) {
 			if v, ok := s.spreadOfCommits(c); ok {
 				return v, true
@@ -99,28 +127,30 @@ const spreadMark = "*"
 func (s *Summary) mainColumns() []column {
 	columns := []column{
 		latencyColumn("p50", 0.5),
-		latencyColumn("p99", 0.99),
-		latencyColumn("p99.9", 0.999),
-		{head: "commits/s", value: throughputMetric.value, show: figure},
-		{head: "RPCs/commit", value: (*Cell).rpcsPerCommit, show: figure},
+		latencyColumn("p99", 0.99).ranked(2),
+		latencyColumn("p99.9", 0.999).ranked(7),
+		{head: "commits/s", value: throughputMetric.value, show: figure, rank: 1},
+		{head: "RPCs/commit", value: (*Cell).rpcsPerCommit, show: figure, rank: 4},
 		{head: "bytes/commit", value: func(c *Cell) (float64, bool) {
 			if c.Cost == nil {
 				return 0, false
 			}
 			return c.perCommit(c.Cost.Bytes)
-		}, show: number},
+		}, show: number, rank: 6},
 		{head: "catch-up", value: catchUpMetric.value, unit: "catch-up"},
 		{head: "rounds", value: func(c *Cell) (float64, bool) {
 			if c.CatchUp == nil {
 				return 0, false
 			}
 			return float64(c.CatchUp.ProbeRounds), true
-		}, show: number},
+		}, show: number, rank: 3},
 		{head: "no leader", value: leaderlessMetric.value, unit: "failover"},
+		leaderlessP95,
+		{head: "no leader max", unit: "failover", value: func(c *Cell) (float64, bool) { return c.Leaderless.Max, c.Leaderless.N > 1 }},
 	}
 	columns = append(append(columns, s.spreadColumn()), s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
-		columns = append(columns, column{head: "trials", none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
+		columns = append(columns, column{head: "trials", rank: 3, none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
 			show: func(v float64) string { return fmt.Sprintf("%.0f of %d", v, s.Run.Header.Repeat) }})
 	}
 	return columns
@@ -154,14 +184,14 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	}
 	var g grid
 	for _, a := range axes {
-		g.head, g.right = append(g.head, a.name), append(g.right, false)
+		g.head, g.right, g.rank = append(g.head, a.name), append(g.right, false), append(g.rank, 0)
 	}
 	for _, col := range used {
 		head := col.head
 		if most, ok := largest[col.unit]; ok && col.unit != "" {
 			head += " " + unitFor(most).name
 		}
-		g.head, g.right = append(g.head, head), append(g.right, true)
+		g.head, g.right, g.rank = append(g.head, head), append(g.right, true), append(g.rank, col.rank)
 	}
 	for _, c := range cells {
 		var row []string
@@ -194,9 +224,15 @@ func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	return g
 }
 
+// The header of every table says where the load came from, and the legend what that leaves out.
+const (
+	loadInside = "load: inside"
+	loadLegend = loadInside + ": clients are callbacks in the leader's process; latencies do not include a client's round trip to the leader"
+)
+
 // legend explains what the main table's words mean, as far as they occur in it.
 func (s *Summary) legend(g grid) []string {
-	var lines []string
+	lines := []string{loadLegend}
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Latency != nil }) {
 		loop := ""
 		closed := slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Clients > 0 })
@@ -217,14 +253,25 @@ func (s *Summary) legend(g grid) []string {
 	} else {
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
+	if text := s.deterministicText(); text != "" {
+		lines = append(lines, text)
+	}
 	if slices.ContainsFunc(s.of(""), func(c *Cell) bool { _, ok := s.spreadOfCommits(c); return ok }) {
 		lines = append(lines, spreadMark+": the spread of commits/s, where it is over 5% and more than twice that of p50")
+	}
+	if slices.ContainsFunc(g.rows, func(row []string) bool {
+		return slices.Contains(row, unsteady) || slices.Contains(row, unsteady+spreadMark)
+	}) {
+		lines = append(lines, unsteady+": the spread is larger than the figure itself: see Warnings")
 	}
 	if slices.Contains(g.head, "RPCs/commit") {
 		lines = append(lines, "RPCs: AppendEntries requests, heartbeats among them, replies not counted; bytes: of all frames, both ways, between all replicas"+s.traffic())
 	}
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
+	}
+	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasPrefix(h, "no leader max") }) {
+		lines = append(lines, "no leader: from the leader's crash until there is another; median (p50), p95 and the longest of the trials")
 	}
 	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasSuffix(h, floorMark) }) {
 		lines = append(lines, floorLegend(g))
@@ -246,7 +293,7 @@ func (s *Summary) wordsOf(g grid) []string {
 		lines = append(lines, text)
 	}
 	if has(tooFew) {
-		lines = append(lines, tooFew+": fewer samples than the percentile needs (p99: 100, p99.9: 1,000)")
+		lines = append(lines, tooFew+": fewer samples than the percentile needs (p95: 20, p99: 100, p99.9: 1,000)")
 	}
 	if has(noSamples) {
 		lines = append(lines, noSamples+": no proposal was due and answered in that time")

@@ -122,15 +122,6 @@ func (r *labReport) whole(c *labCell) bool {
 	return c != nil && len(c.failed) == 0 && len(c.passed) > 0
 }
 
-// over returns a figure over the trials that passed.
-func (c *labCell) over(figure func(*results.Lab) float64) Range {
-	var values []float64
-	for _, l := range c.passed {
-		values = append(values, figure(l))
-	}
-	return rangeOf(values)
-}
-
 // totals returns, by repeat, the sums over some tests. It is empty if a test failed; a repeat that lacks a test is left
 // out.
 func (r *labReport) totals(p labPlace, strategy string, tests []string) map[int]*results.Lab {
@@ -172,25 +163,6 @@ func addLab(sum, l *results.Lab) {
 	sum.Rejections += l.Rejections
 	sum.Elected += l.Elected
 	sum.Each = append(sum.Each, l.Each...)
-}
-
-func rangeOver(sums map[int]*results.Lab, figure func(*results.Lab) float64) Range {
-	var values []float64
-	for _, l := range sums {
-		values = append(values, figure(l))
-	}
-	return rangeOf(values)
-}
-
-// median returns the repeat with the median total, so that its parts add up.
-func medianLab(sums map[int]*results.Lab) *results.Lab {
-	var list []*results.Lab
-	for repeat := range maxKey(sums) + 1 {
-		if l := sums[repeat]; l != nil {
-			list = append(list, l)
-		}
-	}
-	return medianBy(list, func(l *results.Lab) time.Duration { return l.Total })
 }
 
 func maxKey(sums map[int]*results.Lab) int {

@@ -40,7 +40,7 @@ func labRun(clock string, repeat int, heartbeats ...time.Duration) *results.Run 
 	run := &results.Run{Header: results.Header{
 		Format: results.Format, Job: results.JobLab, Tag: "lab2b", Started: started, Seed: 7, Clock: clock, Repeat: repeat, Baseline: "linear-loop",
 		Args: []string{"run", "lab2b"}, Again: "raftbench run lab2b --seed=7",
-		Settings: map[string]string{"election-timeout": "300ms", "pre-vote": "false", "check-quorum": "false", "jobs": "32"},
+		Settings: map[string]string{"edition": "2023", "cut": "silent", "election-timeout": "300ms", "pre-vote": "false", "check-quorum": "false", "jobs": "32"},
 		Versions: map[string]string{"raftbench": "v0.1.0", "go": "go1.26.8"},
 	}}
 	for _, heartbeat := range heartbeats {
@@ -122,7 +122,8 @@ func TestLabGolden(t *testing.T) {
 		"lab-broken": labBroken(t),
 		"lab-empty":  {Header: results.Header{Format: results.Format, Job: results.JobLab}},
 	} {
-		for _, f := range Formats {
+		for _, format := range goldenFormats {
+			f := formatOf(t, format)
 			if f.Name == "json" && name != "lab-broken" {
 				continue
 			}
@@ -170,18 +171,18 @@ func TestLabVerdictFollowsTheData(t *testing.T) {
 			if s == "fast-signal-commit" && test == "Backup" {
 				l.Agreements, l.Total = l.Agreements-2*time.Second, l.Total-2*time.Second
 			}
-		}, []string{"fast-signal-commit 21.5 s (-2.0 s in each of 3 repeats) The write-up's 60 -> 50 is supported in proportion"}, []string{"not supported"}},
+		}, []string{"fast-signal-commit 22.0 s (-2.0 ±0.0 s in 3 repeats) The write-up's 60 -> 50 is supported in proportion"}, []string{"not supported"}},
 		{"commit saves in two repeats of three", func(l *results.Lab, s, test string, repeat int) {
 			if s == "fast-signal-commit" && test == "Backup" && repeat > 0 {
 				l.Agreements, l.Total = l.Agreements-2*time.Second, l.Total-2*time.Second
 			}
-		}, []string{"medians; repeat by repeat -2.0 s in the median, from -2.0 to 0.0 in 3 repeats", "The write-up's 60 -> 50 is not supported by the Commit gate"}, nil},
+		}, []string{"(-1.3 ±2.9 s in 3 repeats)", "The write-up's 60 -> 50 is not supported by the Commit gate"}, nil},
 		{"the signal saves nothing", func(l *results.Lab, s, test string, _ int) {
 			if strings.HasSuffix(s, "loop") && test == "Backup" {
 				l.Agreements, l.Total = l.Agreements-30*time.Second, l.Total-30*time.Second
 				l.Agreements, l.Total = max(l.Agreements, 0), l.Own+l.Elections+max(l.Agreements, 0)
 			}
-		}, []string{"The write-up's 90 -> 60 is not supported: the total does not fall"}, []string{"The write-up's 90 -> 60 is supported"}},
+		}, []string{"The write-up's 90 -> 60 is not supported: the interval of the difference holds no gain"}, []string{"The write-up's 90 -> 60 is supported"}},
 		{"an eager agreement of two looks and more", func(l *results.Lab, s, test string, _ int) {
 			if s == "eager" && test == "Backup" {
 				l.Each = nil
@@ -212,25 +213,65 @@ func TestLabVerdictFollowsTheData(t *testing.T) {
 	}
 }
 
-// Medians and the median difference are of different things, which is said where their figures do not agree.
-func TestLabStepSaysWhatItsFiguresAre(t *testing.T) {
+// A step says its means and their difference with its interval, and judges nothing by one repeat.
+func TestLabStepHasAnInterval(t *testing.T) {
 	run := labRun("virtual", 3, 100*time.Millisecond)
-	for strategy, longer := range map[string][]time.Duration{"fast-signal-commit": {0, 4 * time.Second, 9 * time.Second}, "eager": {5 * time.Second, 0, 6 * time.Second}} {
-		for i, d := range longer {
-			l := labTrial(t, run, strategy, "Count", i).Lab
-			l.Own, l.Total = l.Own+d, l.Total+d
-		}
+	for i, longer := range []time.Duration{0, 3 * time.Second, 6 * time.Second} {
+		l := labTrial(t, run, "eager", "Count", i).Lab
+		l.Own, l.Total = l.Own+longer, l.Total+longer
 	}
 	r := newLabReport(run)
 	s, ok := r.step(r.places[0], "fast-signal-commit", "eager")
-	if !ok || math.Abs(s.after-s.before-s.difference.Median) < 1 {
-		t.Fatalf("%+v: want medians that differ by another figure than the repeats", s)
+	// 102 + 27 agreements of 80 ms less, but 3 s more in the mean; a deviation of 3 s in three repeats.
+	want := 3 - 129*0.08
+	if !ok || math.Abs(s.difference.mean-want) > 0.2 || math.Abs(s.after-s.before-s.difference.mean) > 1e-9 ||
+		math.Abs(s.difference.half-4.303*3/math.Sqrt(3)) > 0.01 {
+		t.Errorf("%+v: want a difference of %.2f ±%.2f", s, want, 4.303*3/math.Sqrt(3))
 	}
-	if text := s.String(); !strings.Contains(text, "(medians; repeat by repeat ") {
-		t.Errorf("%q does not say what its figures are", text)
+	if s.sure() || s.pays() {
+		t.Errorf("%v is taken for a gain", s)
 	}
-	if text := labText(t, labRun("virtual", 3, 100*time.Millisecond)); !strings.Contains(text, "s between fast-signal and eager (median of the differences repeat by repeat), 0% belong") {
-		t.Errorf("the share does not say of which difference:\n%s", text)
+	if text := labText(t, labRun("virtual", 1, 100*time.Millisecond)); !strings.Contains(text, "(-12.9 s in 1 repeat). The write-up's 90 -> 60 is not judged: that needs three repeats") ||
+		strings.Contains(text, "supported") {
+		t.Errorf("one repeat is judged:\n%s", text)
+	}
+}
+
+func TestLabEstimate(t *testing.T) {
+	for freedom, want := range map[int]float64{1: 12.706, 9: 2.262, 11: 2.201, 19: 2.093, 30: 2.042, 100: 1.984, 100000: 1.960} {
+		if got := student(freedom); math.Abs(got-want) > 0.001 {
+			t.Errorf("t of %d degrees of freedom is %.4f, want %.3f", freedom, got, want)
+		}
+	}
+	e := estimateOf([]float64{5, 1, 3})
+	if e.n != 3 || e.mean != 3 || e.min != 1 || e.max != 5 || math.Abs(e.half-4.303*2/math.Sqrt(3)) > 1e-9 {
+		t.Errorf("%+v: want 3 ±4.97 from 1 to 5", e)
+	}
+	if two := estimateOf([]float64{1, 3}); two.interval() || two.show(oneDecimal) != "2.0" || e.show(oneDecimal) != "3.0±5.0" {
+		t.Errorf("%q and %q: want two values without an interval, and 3.0±5.0", two.show(oneDecimal), e.show(oneDecimal))
+	}
+}
+
+// Where repeats differ by whole waits, the modes are shown with how often each came; where they do not, nothing is.
+func TestLabModes(t *testing.T) {
+	run := labRun("virtual", 5, 100*time.Millisecond)
+	r := newLabReport(run)
+	g := r.modesGrid(r.places[0])
+	if len(g.rows) != len(labStrategies) {
+		t.Fatalf("%d rows, want one of Rejoin for each of %d strategies:\n%v", len(g.rows), len(labStrategies), g.rows)
+	}
+	got := strings.Join(g.rows[len(g.rows)-1], "|")
+	if want := "Rejoin|eager|1.4 in 3 of 5|3.4 in 2 of 5"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for i := range run.Trials {
+		if l := run.Trials[i].Lab; l.StaleWaits == 0 {
+			l.Stale, l.Total, l.StaleWaits, l.Vain = 12*time.Second, l.Total+12*time.Second, 6, 6
+		}
+	}
+	g = newLabReport(run).modesGrid(r.places[0])
+	if last := len(g.head) - 1; len(g.rows) != len(labStrategies) || g.head[last] != "4 or more" || g.rows[5][last] != "13.4 in 3 of 5" {
+		t.Errorf("want 13.4 s with six waits in three repeats of Rejoin with eager, under \"4 or more\": %v\n%v", g.head, g.rows)
 	}
 }
 

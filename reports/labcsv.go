@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"math"
+	"time"
 
 	"github.com/raftbench/raftbench/results"
 )
@@ -39,50 +41,62 @@ func labFields(r *labReport) []labField {
 			return c.failed[0]
 		}},
 	)
-	// Times are those of the passed trial with the median total, so that the parts add up; the range is over all of them.
-	total := func(l *results.Lab) float64 { return float64(l.Total) }
+	// Of the passed trials: means, so that the parts of the time add up, unless the name says otherwise.
 	figures := []struct {
 		name  string
-		value func(c *labCell, l *results.Lab) any
+		value func(l *results.Lab) float64
+		pick  func(estimate) any
 	}{
-		{"total_min_ns", func(c *labCell, _ *results.Lab) any { return int64(c.over(total).Min) }},
-		{"total_max_ns", func(c *labCell, _ *results.Lab) any { return int64(c.over(total).Max) }},
-		{"total_median_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Total) }},
-		{"own_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Own) }},
-		{"elections_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Elections) }},
-		{"agreements_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Agreements) }},
-		{"stale_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Stale) }},
-		{"rest_ns", func(_ *labCell, l *results.Lab) any { return int64(l.Rest) }},
-		{"agreements", func(_ *labCell, l *results.Lab) any { return len(l.Each) }},
-		{"agreement_p50_ns", func(_ *labCell, l *results.Lab) any {
-			d, ok := l.Median()
-			return orNil(int64(d), ok)
-		}},
-		{"agreement_mean_ns", func(_ *labCell, l *results.Lab) any {
-			d, ok := l.Mean()
-			return orNil(int64(d), ok)
-		}},
-		{"offers_in_vain", func(_ *labCell, l *results.Lab) any { return l.Vain }},
-		{"stale_waits", func(_ *labCell, l *results.Lab) any { return l.StaleWaits }},
-		{"rpcs", func(_ *labCell, l *results.Lab) any { return l.RPCs }},
-		{"request_bytes", func(_ *labCell, l *results.Lab) any { return l.RequestBytes }},
-		{"reply_bytes", func(_ *labCell, l *results.Lab) any { return l.ReplyBytes }},
-		{"committed", func(_ *labCell, l *results.Lab) any { return l.Committed }},
-		{"rejections", func(_ *labCell, l *results.Lab) any { return l.Rejections }},
-		{"candidacies", func(_ *labCell, l *results.Lab) any { return l.Elected }},
-		{"late_max_ns", func(_ *labCell, l *results.Lab) any { return int64(l.LateMax) }},
+		{"total_min_ns", labTotalNs, func(e estimate) any { return int64(e.min) }},
+		{"total_max_ns", labTotalNs, func(e estimate) any { return int64(e.max) }},
+		{"total_mean_ns", labTotalNs, meanNs},
+		{"total_interval_ns", labTotalNs, func(e estimate) any { return orNil(int64(math.Round(e.half)), e.interval()) }},
+		{"own_ns", func(l *results.Lab) float64 { return float64(l.Own) }, meanNs},
+		{"elections_ns", func(l *results.Lab) float64 { return float64(l.Elections) }, meanNs},
+		{"agreements_ns", func(l *results.Lab) float64 { return float64(l.Agreements) }, meanNs},
+		{"stale_ns", func(l *results.Lab) float64 { return float64(l.Stale) }, meanNs},
+		{"rest_ns", func(l *results.Lab) float64 { return float64(l.Rest) }, meanNs},
+		{"agreements", agreementsMade, mean},
+		{"offers_in_vain", proposalsInVain, mean},
+		{"stale_waits", staleWaits, mean},
+		{"rpcs", func(l *results.Lab) float64 { return float64(l.RPCs) }, mean},
+		{"request_bytes", func(l *results.Lab) float64 { return float64(l.RequestBytes) }, mean},
+		{"reply_bytes", func(l *results.Lab) float64 { return float64(l.ReplyBytes) }, mean},
+		{"committed", func(l *results.Lab) float64 { return float64(l.Committed) }, mean},
+		{"rejections", func(l *results.Lab) float64 { return float64(l.Rejections) }, mean},
+		{"candidacies", func(l *results.Lab) float64 { return float64(l.Elected) }, mean},
+		{"late_max_ns", func(l *results.Lab) float64 { return float64(l.LateMax) }, func(e estimate) any { return int64(e.max) }},
 	}
 	for _, f := range figures {
 		fs = append(fs, labField{f.name, func(c *labCell) any {
-			l := medianLab(c.passed)
-			if l == nil {
+			if len(c.passed) == 0 {
 				return nil
 			}
-			return f.value(c, l)
+			return f.pick(c.over(f.value))
 		}})
 	}
-	return fs
+	// An agreement's time is of those tests alone that have agreements.
+	for _, f := range []struct {
+		name  string
+		value func(*results.Lab) (time.Duration, bool)
+	}{{"agreement_p50_ns", (*results.Lab).Median}, {"agreement_mean_ns", (*results.Lab).Mean}} {
+		fs = append(fs, labField{f.name, func(c *labCell) any {
+			var values []float64
+			for _, l := range c.passed {
+				if d, ok := f.value(l); ok {
+					values = append(values, float64(d))
+				}
+			}
+			return orNil(meanNs(estimateOf(values)), len(values) > 0)
+		}})
+	}
+	return append(fs, labField{"edition", func(*labCell) any { return r.run.Header.Settings["edition"] }})
 }
+
+func labTotalNs(l *results.Lab) float64 { return float64(l.Total) }
+
+func mean(e estimate) any   { return e.mean }
+func meanNs(e estimate) any { return int64(math.Round(e.mean)) }
 
 // WriteLabCSV writes a row for each test, strategy and place: plain numbers with the unit in the column's name. What a
 // cell without a passed trial did not measure is empty.

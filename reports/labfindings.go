@@ -75,45 +75,41 @@ func (r *labReport) usualPlace(transport string) labPlace {
 // step is what one change of a strategy does to the total of a place.
 type step struct {
 	from, to   string
-	before     float64 // median, s
+	before     float64 // mean of the repeats that both have, s
 	after      float64
-	difference Range // after less before, repeat by repeat
+	difference estimate // after less before, repeat by repeat: they face the same random choices
 }
 
 func (r *labReport) step(p labPlace, from, to string) (step, bool) {
 	tests, _ := r.headline()
 	a, b := r.totals(p, from, tests), r.totals(p, to, tests)
-	var differences []float64
+	var before, after, differences []float64
 	for repeat, l := range a {
 		if other := b[repeat]; other != nil {
+			before, after = append(before, seconds(l)), append(after, seconds(other))
 			differences = append(differences, seconds(other)-seconds(l))
 		}
 	}
-	s := step{from: from, to: to, before: rangeOver(a, seconds).Median, after: rangeOver(b, seconds).Median, difference: rangeOf(differences)}
+	s := step{from: from, to: to, before: estimateOf(before).mean, after: estimateOf(after).mean, difference: estimateOf(differences)}
 	return s, len(differences) > 0
 }
 
-// sure reports whether all repeats agree that the total falls, or that it rises.
+// sure reports whether the total falls, or rises: the interval of the mean difference holds nothing that the tables would
+// round to 0.
 func (s step) sure() bool {
-	return s.difference.Max < 0 || s.difference.Min > 0
+	return s.difference.interval() && math.Abs(s.difference.mean)-s.difference.half > 0.05
 }
 
-// pays reports whether it falls, in all repeats, by more than a figure in the tables could be rounded.
-func (s step) pays() bool { return s.difference.Max < -0.05 }
+// pays reports whether it falls.
+func (s step) pays() bool { return s.sure() && s.difference.mean < 0 }
 
-// String says the medians before and after, and what lies between them repeat by repeat: that is the better figure, since
-// repeats face the same random choices, and it need not be the difference of the medians.
+// String says the means before and after, and what lies between them with its interval.
 func (s step) String() string {
-	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (", clean(s.from), s.before, clean(s.to), s.after)
-	d := s.difference
-	if signed(d.Min) == signed(d.Max) {
-		text += signed(d.Median) + " s"
-		if d.N > 1 {
-			text += fmt.Sprintf(" in each of %d repeats", d.N)
-		}
-		return text + ")"
+	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (%s", clean(s.from), s.before, clean(s.to), s.after, signed(s.difference.mean))
+	if s.difference.interval() {
+		return text + fmt.Sprintf(" ±%.1f s in %d repeats)", s.difference.half, s.difference.n)
 	}
-	return text + fmt.Sprintf("medians; repeat by repeat %s s in the median, from %s to %s in %d repeats)", signed(d.Median), signed(d.Min), signed(d.Max), d.N)
+	return text + fmt.Sprintf(" s in %s)", count(uint64(s.difference.n), "repeat"))
 }
 
 // signed writes a difference of seconds with its sign; nothing has none.
@@ -168,8 +164,10 @@ func (r *labReport) sendFindings(p labPlace) []string {
 func claimed(s step, before, after float64) string {
 	ratio, want := s.after/s.before, after/before
 	switch {
+	case !s.difference.interval():
+		return "not judged: that needs three repeats."
 	case !s.pays():
-		return "not supported: the total does not fall in every repeat."
+		return "not supported: the interval of the difference holds no gain."
 	case math.Abs(ratio-want) <= 0.1:
 		return fmt.Sprintf("supported in proportion (x%.2f, claimed x%.2f), not in its seconds: %.0f and %.0f, not %.0f+ and %.0f+.", ratio, want, s.before, s.after, before, after)
 	}
@@ -184,7 +182,7 @@ func (r *labReport) commitFindings(p labPlace) []string {
 	for _, s := range r.steps(p, "commit", "barrier", "now") {
 		line := fmt.Sprintf("Moving commitIndex with each successful reply, and nothing else: %s.", s)
 		if r.pageTests() != nil {
-			if s.pays() {
+			if s.pays() || !s.difference.interval() {
 				line += " The write-up's 60 -> 50 is " + claimed(s, claims["signal"].writeUp, claims["commit"].writeUp)
 			} else {
 				line += " The write-up's 60 -> 50 is not supported by the Commit gate: followers are still told by the next heartbeat, and the tests wait for them."
@@ -221,21 +219,13 @@ func (r *labReport) shareFindings(p labPlace) []string {
 				continue
 			}
 			share := func(s step) string {
-				return percent(min(max(s.difference.Median/(c.difference.Median+a.difference.Median), 0), 1))
+				return percent(min(max(s.difference.mean/(c.difference.mean+a.difference.mean), 0), 1))
 			}
-			lines = append(lines, fmt.Sprintf("Of the %.1f s between %s and %s%s, %s belong to the Commit gate and %s to Announce.",
-				-whole.difference.Median, clean(whole.from), clean(whole.to), paired(whole), share(c), share(a)))
+			lines = append(lines, fmt.Sprintf("Of the %.1f s between %s and %s, %s belong to the Commit gate and %s to Announce.",
+				-whole.difference.mean, clean(whole.from), clean(whole.to), share(c), share(a)))
 		}
 	}
 	return lines
-}
-
-// paired says how a difference was taken, where there was a choice.
-func paired(s step) string {
-	if s.difference.N < 2 {
-		return ""
-	}
-	return " (median of the differences repeat by repeat)"
 }
 
 // backupFindings shows what the search costs.
@@ -244,7 +234,7 @@ func (r *labReport) backupFindings(p labPlace) []string {
 	for _, s := range r.steps(p, "backup", "linear", "fast") {
 		rejections := func(strategy string) float64 {
 			tests, _ := r.headline()
-			return rangeOver(r.totals(p, strategy, tests), func(l *results.Lab) float64 { return float64(l.Rejections) }).Median
+			return estimateOver(r.totals(p, strategy, tests), func(l *results.Lab) float64 { return float64(l.Rejections) }).mean
 		}
 		line := fmt.Sprintf("Fast instead of linear backup: %s, with %s instead of %s rejections", s, number(rejections(s.to)), number(rejections(s.from)))
 		if !s.sure() {
@@ -265,13 +255,13 @@ func (r *labReport) pageFinding(p labPlace) string {
 	}
 	var under, over []string
 	for _, s := range r.strategies {
-		total := rangeOver(r.totals(p, s, page), seconds)
+		total := estimateOver(r.totals(p, s, page), seconds)
 		switch {
-		case total.N == 0:
-		case total.Median < coursePageSeconds:
-			under = append(under, fmt.Sprintf("%s (%.1f s)", clean(s), total.Median))
+		case total.n == 0:
+		case total.mean < coursePageSeconds:
+			under = append(under, fmt.Sprintf("%s (%.1f s)", clean(s), total.mean))
 		default:
-			over = append(over, fmt.Sprintf("%s (%.1f s)", clean(s), total.Median))
+			over = append(over, fmt.Sprintf("%s (%.1f s)", clean(s), total.mean))
 		}
 	}
 	if len(under)+len(over) == 0 {
@@ -295,7 +285,7 @@ func (r *labReport) lawFindings(p labPlace) []string {
 		if !ok {
 			continue
 		}
-		line := fmt.Sprintf("%s with %s: %.1f s = %.1f s + %d agreements of %s ms", lawTest, clean(s), w.total, w.constant, w.count, number(w.usual))
+		line := fmt.Sprintf("%s with %s: %.1f s = %.1f s + %s agreements of %s ms", lawTest, clean(s), w.total, w.constant, number(w.count), number(w.usual))
 		if w.longer > 0.5 {
 			line += fmt.Sprintf(" + %.1f s that some took longer", w.longer)
 		}

@@ -17,19 +17,21 @@ type labFigure struct {
 	show  func(float64) string
 	sum   bool                       // it can be added over tests
 	known func(labReference) float64 // on the references; nil if they lack it
+
+	interval bool // it is shown with the interval of its mean
 }
 
 var labFigures = []labFigure{
 	{"seconds", func(l *results.Lab) (float64, bool) { return l.Total.Seconds(), true }, oneDecimal, true,
-		func(r labReference) float64 { return r.seconds }},
+		func(r labReference) float64 { return r.seconds }, true},
 	{"RPCs", func(l *results.Lab) (float64, bool) { return float64(l.RPCs), true }, number, true,
-		func(r labReference) float64 { return float64(r.rpcs) }},
+		func(r labReference) float64 { return float64(r.rpcs) }, false},
 	{"kilobytes", func(l *results.Lab) (float64, bool) { return float64(l.Bytes()) / 1000, true }, number, true,
-		func(r labReference) float64 { return float64(r.bytes) / 1000 }},
-	{"rejections", func(l *results.Lab) (float64, bool) { return float64(l.Rejections), true }, number, true, nil},
+		func(r labReference) float64 { return float64(r.bytes) / 1000 }, false},
+	{"rejections", func(l *results.Lab) (float64, bool) { return float64(l.Rejections), true }, number, true, nil, false},
 	{"commits", func(l *results.Lab) (float64, bool) { return float64(l.Committed), true }, number, true,
-		func(r labReference) float64 { return float64(r.commits) }},
-	{"milliseconds per agreement", agreementMs, number, false, nil},
+		func(r labReference) float64 { return float64(r.commits) }, false},
+	{"milliseconds per agreement", agreementMs, number, false, nil, false},
 }
 
 func oneDecimal(v float64) string { return decimals(v, 1) }
@@ -49,7 +51,7 @@ func agreementMs(l *results.Lab) (float64, bool) {
 	return float64(d) / 1e6, ok
 }
 
-// of returns a figure of a cell, the median over its trials.
+// of returns a figure of a cell, the mean over its trials.
 func (f *labFigure) of(c *labCell) (string, bool) {
 	var values []float64
 	for _, l := range c.passed {
@@ -60,8 +62,22 @@ func (f *labFigure) of(c *labCell) (string, bool) {
 	if len(values) == 0 {
 		return "", false
 	}
-	return f.show(rangeOf(values).Median), true
+	return f.estimate(estimateOf(values)), true
 }
+
+// estimate writes the mean of a figure; with its interval if that is what the tables are read for.
+func (f *labFigure) estimate(e estimate) string {
+	switch {
+	case !f.interval:
+		return f.show(e.mean)
+	case e.mean < shortTest:
+		return e.show(func(v float64) string { return decimals(v, 2) })
+	}
+	return e.show(f.show)
+}
+
+// shortTest is a mean, in seconds, below which a tenth of a second is too coarse.
+const shortTest = 1
 
 // testGrid has tests down and strategies across, for one figure in one place.
 func (r *labReport) testGrid(p labPlace, f *labFigure) grid {
@@ -131,14 +147,14 @@ func (r *labReport) show(c *labCell, f *labFigure) string {
 // totalRows are the sums over tests: of the course's eight, and of all.
 func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]string {
 	var rows [][]string
-	add := func(name string, tests []string, pick func(Range) float64, known ...string) {
+	add := func(name string, tests []string, show func(estimate) string, known ...string) {
 		row := []string{name}
 		for _, s := range r.strategies {
-			over := rangeOver(r.totals(p, s, tests), func(l *results.Lab) float64 { v, _ := f.value(l); return v })
-			if over.N == 0 {
+			over := estimateOver(r.totals(p, s, tests), func(l *results.Lab) float64 { v, _ := f.value(l); return v })
+			if over.n == 0 {
 				row = append(row, "-")
 			} else {
-				row = append(row, f.show(pick(over)))
+				row = append(row, show(over))
 			}
 		}
 		if references {
@@ -146,7 +162,7 @@ func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]str
 		}
 		rows = append(rows, row)
 	}
-	median, least := func(o Range) float64 { return o.Median }, func(o Range) float64 { return o.Min }
+	least := func(e estimate) string { return f.show(e.min) }
 	page := r.pageTests()
 	if page != nil {
 		var known []string
@@ -162,15 +178,15 @@ func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]str
 		if !references {
 			known = nil
 		}
-		add("page's 8, median", page, median, known...)
+		add("page's 8, mean", page, f.estimate, known...)
 		if r.run.Header.Repeat > 1 {
-			add("page's 8, minimum", page, least, known...)
+			add("page's 8, lowest", page, least, known...)
 		}
 	}
 	if len(page) != len(r.tests) {
-		add(fmt.Sprintf("all %d, median", len(r.tests)), r.tests, median)
+		add(fmt.Sprintf("all %d, mean", len(r.tests)), r.tests, f.estimate)
 		if r.run.Header.Repeat > 1 && page == nil {
-			add(fmt.Sprintf("all %d, minimum", len(r.tests)), r.tests, least)
+			add(fmt.Sprintf("all %d, lowest", len(r.tests)), r.tests, least)
 		}
 	}
 	if page != nil && f.name == "seconds" {
@@ -182,7 +198,7 @@ func (r *labReport) totalRows(p labPlace, f *labFigure, references bool) [][]str
 
 // claimRows are the totals that others give for implementations of the same kind.
 func (r *labReport) claimRows() [][]string {
-	writeUp, before := []string{"a write-up claims"}, []string{"measured elsewhere"}
+	writeUp, before := []string{"write-up claims"}, []string{"elsewhere"}
 	for _, s := range r.strategies {
 		claim, ok := claims[variant(r.choices[s])]
 		text, measured := "", ""
@@ -197,7 +213,7 @@ func (r *labReport) claimRows() [][]string {
 	return [][]string{append(writeUp, "", ""), append(before, "", "")}
 }
 
-// partsGrid says where the seconds of each strategy's total went, of the repeat with the median total.
+// partsGrid says where the seconds of each strategy's total went: means over the repeats, which add up.
 func (r *labReport) partsGrid(p labPlace) grid {
 	tests, _ := r.headline()
 	g := grid{
@@ -205,22 +221,36 @@ func (r *labReport) partsGrid(p labPlace) grid {
 		right: []bool{false, true, true, true, true, true, true, true, true, true},
 	}
 	for _, s := range r.strategies {
-		l := medianLab(r.totals(p, s, tests))
-		if l == nil {
+		sums := r.totals(p, s, tests)
+		if len(sums) == 0 {
 			g.rows = append(g.rows, append([]string{clean(s), "-"}, make([]string, 8)...))
 			continue
 		}
 		row := []string{clean(s)}
-		for _, d := range []time.Duration{l.Total, l.Own, l.Elections, l.Agreements, l.Stale, l.Rest} {
-			row = append(row, fmt.Sprintf("%.2f", d.Seconds()))
+		for _, part := range labParts {
+			row = append(row, decimals(estimateOver(sums, func(l *results.Lab) float64 { return part(l).Seconds() }).mean, 2))
 		}
-		for _, n := range []uint64{uint64(len(l.Each)), l.Vain, l.StaleWaits} {
-			row = append(row, number(float64(n)))
+		for _, n := range []func(*results.Lab) float64{agreementsMade, proposalsInVain, staleWaits} {
+			row = append(row, number(estimateOver(sums, n).mean))
 		}
 		g.rows = append(g.rows, row)
 	}
 	return g
 }
+
+// labParts are a total and what it is made of.
+var labParts = []func(*results.Lab) time.Duration{
+	func(l *results.Lab) time.Duration { return l.Total },
+	func(l *results.Lab) time.Duration { return l.Own },
+	func(l *results.Lab) time.Duration { return l.Elections },
+	func(l *results.Lab) time.Duration { return l.Agreements },
+	func(l *results.Lab) time.Duration { return l.Stale },
+	func(l *results.Lab) time.Duration { return l.Rest },
+}
+
+func agreementsMade(l *results.Lab) float64  { return float64(len(l.Each)) }
+func proposalsInVain(l *results.Lab) float64 { return float64(l.Vain) }
+func staleWaits(l *results.Lab) float64      { return float64(l.StaleWaits) }
 
 // lawTest is the test that the law of agreements is shown by.
 const lawTest = "Backup"
@@ -229,24 +259,29 @@ const lawTest = "Backup"
 // them took longer.
 type law struct {
 	total, constant, agreements, longer float64 // s
-	count                               uint64
+	count                               float64
 	usual                               float64 // ms: usualMs
 }
 
-// lawOf returns the law of the test Backup for a strategy, of the trial with the median total.
+// lawOf returns the law of the test Backup for a strategy, in the mean of its trials.
 func (r *labReport) lawOf(p labPlace, strategy string) (law, bool) {
 	c := r.cell(p, strategy, lawTest)
 	if !r.whole(c) {
 		return law{}, false
 	}
-	l := medianLab(c.passed)
-	usual, ok := usualMs(l)
-	if !ok {
-		return law{}, false
+	for _, l := range c.passed {
+		if len(l.Each) == 0 {
+			return law{}, false
+		}
 	}
-	n := uint64(len(l.Each))
-	w := law{total: l.Total.Seconds(), constant: (l.Total - l.Agreements).Seconds(), count: n, usual: usual}
-	w.agreements = float64(n) * usual / 1000
+	mean := func(figure func(*results.Lab) float64) float64 { return c.over(figure).mean }
+	w := law{
+		total:    mean(seconds),
+		constant: mean(func(l *results.Lab) float64 { return (l.Total - l.Agreements).Seconds() }),
+		count:    mean(agreementsMade),
+		usual:    mean(func(l *results.Lab) float64 { ms, _ := usualMs(l); return ms }),
+	}
+	w.agreements = w.count * w.usual / 1000
 	w.longer = w.total - w.constant - w.agreements
 	return w, true
 }
@@ -331,7 +366,7 @@ func (r *labReport) lawGrid() grid {
 				row = []string{clean(p.transport), p.heartbeat.String()}
 			}
 			_, says, _ := expected(r.choices[s])
-			row = append(row, clean(s), oneDecimal(w.total), oneDecimal(w.constant), number(float64(w.count)), number(w.usual),
+			row = append(row, clean(s), oneDecimal(w.total), oneDecimal(w.constant), number(w.count), number(w.usual),
 				fmt.Sprintf("%.2f", w.usual/1000/p.heartbeat.Seconds()), oneDecimal(w.longer), says, w.verdict(p, r.choices[s]))
 			g.rows = append(g.rows, row)
 		}
@@ -425,8 +460,8 @@ func (r *labReport) sweepGrid(transport string) grid {
 	for _, s := range r.strategies {
 		row := []string{clean(s)}
 		for _, p := range places {
-			if over := rangeOver(r.totals(p, s, tests), seconds); over.N > 0 {
-				row = append(row, oneDecimal(over.Median))
+			if over := estimateOver(r.totals(p, s, tests), seconds); over.n > 0 {
+				row = append(row, over.show(oneDecimal))
 			} else {
 				row = append(row, "-")
 			}

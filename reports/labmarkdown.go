@@ -40,6 +40,10 @@ func WriteLabMarkdown(w io.Writer, run *results.Run) error {
 		}
 		m.heading("### " + r.partsTitle(p))
 		m.table(r.partsGrid(p))
+		if g := r.modesGrid(p); len(g.rows) > 0 {
+			m.heading("### " + r.titleAt(modesTitle, p))
+			m.table(g)
+		}
 	}
 	m.legend()
 	if g := r.lawGrid(); len(g.rows) > 0 {
@@ -66,14 +70,14 @@ func WriteLabMarkdown(w io.Writer, run *results.Run) error {
 func (m *markdown) legend() {
 	m.heading("## How to read the tables")
 	m.list([]string{
-		"seconds: from the start of a test to its end, the making of the group left out. Medians over the repeats; totals are medians and minima of the repeats' sums.",
+		"seconds: from the start of a test to its end, the making of the group left out. Means over the repeats, as all figures are, with the 95% interval of the mean (Student's); totals are means and the lowest of the repeats' sums.",
 		"RPCs: requests sent, to dead ends too. kilobytes: of requests sent and of replies delivered, encoded, without a transport's framing: the course encodes otherwise, so its bytes compare among each other only.",
 		"rejections: AppendEntries that a follower rejected. commits: the last index that was applied.",
-		"milliseconds per agreement: the median from a replica taking a command to the test's look that found it applied by as many replicas as it wanted; a test looks at once and then every 20 ms.",
+		"milliseconds per agreement: the mean over the repeats of a test's median, from a replica taking a command to the test's look that found it applied by as many replicas as it wanted; a test looks at once and then every 20 ms.",
 		"own sleeps and looks: pauses that a test prescribes, and its first look for each leader, which comes after half a second whether there is one or not.",
 		"elections: further looks, and the 50 ms pauses while no replica takes a command. agreements: from taking a command to finding it applied, or two seconds in vain.",
-		"stale leaders: such two seconds where the leader that took the command was deposed meanwhile. They come and go with the repeats.",
-		"course page: what the course shows. eager elsewhere: another implementation that waits for nothing, heartbeat 50 ms. a write-up claims: the totals of a write-up of the lab, " +
-			"for loop only, loop and signal, and commitIndex moved with each reply. measured elsewhere: one implementation of those three, heartbeat 100 ms.",
+		"stale leaders: such two seconds where the leader that took the command was deposed meanwhile. They come and go with the repeats: a mean then lies between modes that are 2 s apart, which a table of their own shows.",
+		"course page: what the course shows. eager elsewhere: another implementation that waits for nothing, heartbeat 50 ms. write-up claims: the totals of a write-up of the lab, " +
+			"for loop only, loop and signal, and commitIndex moved with each reply. elsewhere: one implementation of those three, heartbeat 100 ms.",
 	})
 }

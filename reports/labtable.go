@@ -12,12 +12,15 @@ import (
 // there is one place, its other figures; where the seconds went; and the findings.
 func WriteLabTable(w io.Writer, run *results.Run) error {
 	r := newLabReport(run)
-	var b strings.Builder
-	b.WriteString(r.title() + "\n")
-	b.WriteString(clean(r.fixed()) + "\n")
+	b := page{columns: columnsOf(w)}
+	wrap(&b, "", r.title())
+	wrap(&b, "", clean(r.fixed()))
 	table := func(title string, g grid) error {
-		fmt.Fprintf(&b, "\n%s\n\n", title)
-		return draw(&b, g)
+		b.WriteString("\n")
+		wrap(&b, "", title)
+		b.WriteString("\n")
+		_, err := draw(&b, g)
+		return err
 	}
 	for _, p := range r.places {
 		for i := range labFigures {
@@ -31,6 +34,11 @@ func WriteLabTable(w io.Writer, run *results.Run) error {
 		}
 		if err := table(r.partsTitle(p), r.partsGrid(p)); err != nil {
 			return err
+		}
+		if g := r.modesGrid(p); len(g.rows) > 0 {
+			if err := table(r.titleAt(modesTitle, p), g); err != nil {
+				return err
+			}
 		}
 	}
 	if g := r.lawGrid(); len(g.rows) > 0 {
@@ -68,9 +76,9 @@ func (r *labReport) title() string {
 	if r.virtual() {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
-		strings.Replace(count(uint64(len(r.strategies)), "strategy"), "strategys", "strategies", 1),
-		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, h.Seed))
+	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
+		count(uint64(len(r.strategies)), "strategy"),
+		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, loadInside, h.Seed))
 }
 
 // fixed says what holds for the whole run.
@@ -80,8 +88,8 @@ func (r *labReport) fixed() string {
 		parts = append(parts, "heartbeat "+r.places[0].heartbeat.String())
 	}
 	settings := r.run.Header.Settings
-	for _, name := range []string{"election-timeout", "pre-vote", "check-quorum", "delay", "cpu-per-message", "jobs"} {
-		if v := settings[name]; v != "" {
+	for _, name := range []string{"edition", "cut", "election-timeout", "pre-vote", "check-quorum", "delay", "cpu-per-message", "jobs"} {
+		if v := settings[name]; v != "" && v != "false" {
 			parts = append(parts, name+" "+v)
 		}
 	}
@@ -91,20 +99,25 @@ func (r *labReport) fixed() string {
 func (r *labReport) gridTitle(p labPlace, f *labFigure) string {
 	name := strings.ToUpper(f.name[:1]) + f.name[1:]
 	if r.run.Header.Repeat > 1 {
-		name += ", median of the repeats"
+		name += ", mean of the repeats"
+		if f.interval {
+			name += " and its 95% interval"
+		}
 	}
-	if len(r.places) > 1 {
-		name += ": " + r.placeName(p)
-	}
-	return name
+	return r.titleAt(name, p)
 }
 
 func (r *labReport) partsTitle(p labPlace) string {
 	_, what := r.headline()
 	title := "Where the seconds of " + what + " went"
 	if r.run.Header.Repeat > 1 {
-		title += ", repeat with the median total"
+		title += ", mean of the repeats"
 	}
+	return r.titleAt(title, p)
+}
+
+// titleAt adds the place to a title where there are several.
+func (r *labReport) titleAt(title string, p labPlace) string {
 	if len(r.places) > 1 {
 		title += ": " + r.placeName(p)
 	}

@@ -34,10 +34,12 @@ func WriteMarkdown(w io.Writer, run *results.Run) error {
 		m.table(g)
 		m.list([]string{peerLegend(g)})
 	}
-	if curves := m.s.curves(); len(curves) > 0 {
+	if curves, tooShort := m.s.curves(); len(curves)+len(tooShort) > 0 {
 		m.heading("## " + curveTitle)
-		m.table(m.s.curveGrid(curves))
-		m.list(append([]string{curveLegend}, m.s.kneeText(curves)...))
+		if len(curves) > 0 {
+			m.table(m.s.curveGrid(curves))
+		}
+		m.list(m.s.curveNotes(curves, tooShort))
 	}
 	for _, scenario := range m.s.scenarios() {
 		m.scenario(scenario)
@@ -132,7 +134,6 @@ func (m *markdown) intro() {
 		"over " + listed(values(transportAxis, cells)),
 		"in " + listed(values(scenarioAxis, cells)),
 	}
-	parts[0] = strings.Replace(parts[0], "strategys", "strategies", 1)
 	clock := "on the wall clock"
 	if h.Clock == "virtual" {
 		clock = "in virtual time"
@@ -156,11 +157,17 @@ func (m *markdown) intro() {
 		settings.rows = append(settings.rows, []string{scenario, rest})
 	}
 	settings.rows = append(settings.rows, mapGrid("", "", h.Settings).rows...)
-	settings.rows = append(settings.rows, []string{"seed", fmt.Sprint(h.Seed)})
+	name, value, _ := strings.Cut(loadInside, ": ")
+	settings.rows = append(settings.rows, []string{name, value}, []string{"seed", fmt.Sprint(h.Seed)})
 	if h.Baseline != "" {
 		settings.rows = append(settings.rows, []string{"baseline", h.Baseline})
 	}
+	if text := m.s.leaderText(); text != "" {
+		name, value, _ := strings.Cut(text, ": ")
+		settings.rows = append(settings.rows, []string{name, value})
+	}
 	m.table(settings)
+	m.topology()
 	if len(h.Settings) > 0 {
 		m.para("Settings that hold for all cells are flags of raftbench run " + h.Job + ", whose --help explains them.")
 	}
@@ -352,8 +359,9 @@ func (m *markdown) pairGrid(of []pair, axes []axis, strategies bool) grid {
 // trialsLegend says how to read the column "trials" of a table of pairs.
 func (m *markdown) trialsLegend() string {
 	n := m.s.Run.Header.Repeat
-	if n < 2 {
-		return "With one trial each there is no telling a difference from noise."
+	if n < leastTrials {
+		return fmt.Sprintf("With %s each there is no verdict, which takes %d: %s of pairs that do not differ would lie apart by chance.",
+			count(uint64(max(n, 0)), "trial"), leastTrials, percent(byChance(max(n, 1))))
 	}
 	return fmt.Sprintf("trials: apart, if all trials of one are above all of the other, else overlap; with %d trials each, %s of pairs that do not differ would read apart by chance.",
 		n, percent(byChance(n)))
@@ -521,9 +529,11 @@ func (m *markdown) failovers(cells []*Cell, axes []axis) {
 		return column{head: head, unit: "failover", value: func(c *Cell) (float64, bool) { return of(c.Failover), true }}
 	}
 	m.heading("### Failover")
-	m.para("From the crash of the leader, of the trial with the median time without one" + m.lowerMiddle() + ". no leader = detect + elect.")
+	m.para("From the crash of the leader, of the trial with the median time without one" + m.lowerMiddle() + ". no leader = detect + elect. p95 and max are over all trials; p95 needs 20 of them.")
 	m.table(m.s.gridOf(with, axes, []column{
 		span("no leader", func(f *results.Failover) float64 { return float64(f.Leaderless) }),
+		leaderlessP95,
+		{head: "no leader max", unit: "failover", value: func(c *Cell) (float64, bool) { return c.Leaderless.Max, c.Leaderless.N > 1 }},
 		span("detect", func(f *results.Failover) float64 { return float64(f.Detect) }),
 		span("elect", func(f *results.Failover) float64 { return float64(f.Elect) }),
 		span("first commit", func(f *results.Failover) float64 { return float64(f.FirstWrite) }),

@@ -36,6 +36,11 @@ type Cell struct {
 	Trials  int    // whose numbers are in here
 	Planned int
 
+	Leader string // who led first in them: replicas' numbers, or regions; "" if no trial tells
+	// Deterministic says that the trials are one trial repeated: see deterministic.
+	Deterministic bool
+	Warnings      []string // what a reader of its figures must know
+
 	Latency *results.Histogram            // of all trials, merged
 	Stages  map[string]*results.Histogram // likewise
 	Counts  results.Counts                // summed over trials
@@ -57,7 +62,8 @@ type Cell struct {
 	CatchUpTotal   Range // ns
 	Before, During *results.Histogram
 	Failover       *results.Failover
-	Leaderless     Range // ns
+	Leaderless     Range   // ns
+	LeaderlessP95  float64 // ns, the nearest rank of the trials: it needs samplesFor(0.95) of them to mean anything
 }
 
 // Range is a figure over the trials of a cell. The median of an even number of trials is the mean of the two in the
@@ -74,6 +80,14 @@ func rangeOf(values []float64) Range {
 	values = slices.Sorted(slices.Values(values))
 	n := len(values)
 	return Range{N: n, Median: (values[(n-1)/2] + values[n/2]) / 2, Min: values[0], Max: values[n-1]}
+}
+
+// nearestRank returns the smallest value that a share q of all does not exceed; 0 of none.
+func nearestRank(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(values))[max(0, int(math.Ceil(q*float64(len(values))))-1)]
 }
 
 // Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
@@ -109,6 +123,8 @@ func Summarize(run *results.Run) *Summary {
 		of := trials[c.ID]
 		slices.SortStableFunc(of, func(a, b results.Trial) int { return a.Repeat - b.Repeat })
 		s.Cells = append(s.Cells, summarizeCell(c, of, run.Header.Repeat))
+		s.Cells[len(s.Cells)-1].Leader = leaderOf(run, of)
+		s.Cells[len(s.Cells)-1].Deterministic = deterministic(run, of)
 	}
 	s.axes = allAxes(s.Cells)
 	s.sort()
@@ -118,6 +134,9 @@ func Summarize(run *results.Run) *Summary {
 		if c := &s.Cells[i]; c.Strategy == run.Header.Baseline {
 			s.baselines[s.without(c, strategyAxis.name)] = c
 		}
+	}
+	if len(run.Trials) == 0 {
+		s.warn(nil, "the run file has no trials: nothing was measured")
 	}
 	switch {
 	case run.End == nil:
@@ -218,9 +237,11 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 		if t.Cost != nil {
 			if c.Cost == nil {
-				c.Cost = &results.Cost{}
+				first := *t.Cost
+				c.Cost = &first
+			} else {
+				addCost(c.Cost, t.Cost)
 			}
-			addCost(c.Cost, t.Cost)
 		}
 		if t.CatchUp != nil {
 			catchUps = append(catchUps, t.CatchUp)
@@ -233,6 +254,7 @@ func (c *Cell) add(trials []results.Trial) error {
 		}
 	}
 	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
+	c.LeaderlessP95 = nearestRank(leaderless, 0.95)
 	c.Power = rangeOf(powers)
 	if c.Measured > 0 {
 		c.Reached = commits / c.Measured.Seconds()
@@ -294,11 +316,20 @@ func addCost(into, c *results.Cost) {
 	into.Bytes += c.Bytes
 	into.Writes += c.Writes
 	into.Dropped += c.Dropped
-	into.Elections += c.Elections
-	into.Rejections += c.Rejections
+	into.Elections = sumCounted(into.Elections, c.Elections)
+	into.Rejections = sumCounted(into.Rejections, c.Rejections)
 	into.CPU += c.CPU
 	into.Allocations += c.Allocations
 	into.AllocatedBytes += c.AllocatedBytes
+}
+
+// sumCounted adds what two trials counted; nil if either did not count it.
+func sumCounted(a, b *uint64) *uint64 {
+	if a == nil || b == nil {
+		return nil
+	}
+	sum := *a + *b
+	return &sum
 }
 
 // perCommit divides; false without commits.
@@ -370,8 +401,20 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
+	s.warnOfUnsteady(c, warn)
 	s.warnOfFew(c, warn)
 	s.warnOfFirst(c, trials, warn)
+}
+
+// warnOfUnsteady names the figures whose trials lie further apart than a spread can say.
+func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
+	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
+		if r := m.over(c); r.N > 1 {
+			if v, _ := r.Spread(); v > mostSpread {
+				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), count(uint64(r.N), "trial"))
+			}
+		}
+	}
 }
 
 // hasStages says whether it is known where the latency went: other engines do not tell.
@@ -447,7 +490,11 @@ func (s *Summary) warnOfFirst(c *Cell, trials []results.Trial, warn func(string,
 			continue
 		}
 		if r := rangeOf(rest); first > 2*r.Max || first < r.Min/2 {
-			warn("the first trial's %s, %s, is unlike that of the others, %s to %s", f.name, f.show(first), f.show(r.Min), f.show(r.Max))
+			others := f.show(r.Min)
+			if others != f.show(r.Max) {
+				others += " to " + f.show(r.Max)
+			}
+			warn("the first trial's %s, %s, is unlike that of the others, %s", f.name, f.show(first), others)
 		}
 	}
 }

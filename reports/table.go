@@ -15,38 +15,43 @@ import (
 // WriteTable writes the main table and the findings for a terminal, without colour.
 func WriteTable(w io.Writer, run *results.Run) error {
 	s := Summarize(run)
-	var b strings.Builder
-	b.WriteString(s.title() + "\n")
+	b := page{columns: columnsOf(w)}
+	wrap(&b, "", s.title())
 	for _, line := range s.fixed() {
 		if line != "" {
-			b.WriteString(clean(line) + "\n")
+			wrap(&b, "", clean(line))
 		}
 	}
+	if line := s.leaderText(); line != "" {
+		wrap(&b, "", clean(line))
+	}
 	b.WriteString("\n")
-	g := s.mainGrid()
-	if err := draw(&b, s.spaced(g)); err != nil {
+	shown, err := draw(&b, s.spaced(s.mainGrid()))
+	if err != nil {
 		return err
 	}
 	b.WriteString("\n")
-	for _, line := range s.legend(g) {
+	for _, line := range s.legend(shown) {
 		wrap(&b, "  ", line)
 	}
 	if g := s.peerGrid(); len(g.rows) > 0 {
 		b.WriteString("\n" + peerTitle + "\n\n")
-		if err := draw(&b, g); err != nil {
+		shown, err := draw(&b, g)
+		if err != nil {
 			return err
 		}
 		b.WriteString("\n")
-		wrap(&b, "  ", peerLegend(g))
+		wrap(&b, "  ", peerLegend(shown))
 	}
-	if curves := s.curves(); len(curves) > 0 {
+	if curves, tooShort := s.curves(); len(curves)+len(tooShort) > 0 {
 		b.WriteString("\n" + curveTitle + "\n\n")
-		if err := draw(&b, s.curveGrid(curves)); err != nil {
-			return err
+		if len(curves) > 0 {
+			if _, err := draw(&b, s.curveGrid(curves)); err != nil {
+				return err
+			}
+			b.WriteString("\n")
 		}
-		b.WriteString("\n")
-		wrap(&b, "  ", curveLegend)
-		for _, line := range s.kneeText(curves) {
+		for _, line := range s.curveNotes(curves, tooShort) {
 			wrap(&b, "  ", line)
 		}
 	}
@@ -62,7 +67,7 @@ func WriteTable(w io.Writer, run *results.Run) error {
 	section("Not reported", s.notReportedBriefly())
 	section("Findings", s.Findings())
 	section(s.briefly())
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }
 
@@ -94,11 +99,13 @@ func (s *Summary) title() string {
 	if h.Clock == "virtual" {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("%s: %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, h.Seed))
+	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, loadInside, h.Seed))
 }
 
-// draw renders a grid with no more lines than the eye needs.
-func draw(b *strings.Builder, g grid) error {
+// draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the grid
+// without the columns that it left out.
+func draw(b *page, g grid) (grid, error) {
+	g, kept, left := narrow(g, b.columns)
 	var w strings.Builder
 	align := make(tw.Alignment, len(g.right))
 	for i, right := range g.right {
@@ -124,21 +131,24 @@ func draw(b *strings.Builder, g grid) error {
 	)
 	head := make([]any, len(g.head))
 	for i, text := range g.head {
-		head[i] = twoLines(text)
+		head[i] = text
 	}
 	table.Header(head...)
 	for _, row := range g.rows {
 		if err := table.Append(row); err != nil {
-			return fmt.Errorf("drawing the table: %w", err)
+			return grid{}, fmt.Errorf("drawing the table: %w", err)
 		}
 	}
 	if err := table.Render(); err != nil {
-		return fmt.Errorf("drawing the table: %w", err)
+		return grid{}, fmt.Errorf("drawing the table: %w", err)
 	}
 	for line := range strings.Lines(w.String()) {
 		b.WriteString(strings.TrimRight(strings.TrimPrefix(line, " "), " \n") + "\n")
 	}
-	return nil
+	if len(left) > 0 {
+		wrap(b, "  ", leftOut(left, b.columns))
+	}
+	return kept, nil
 }
 
 // twoLines breaks a column's title, so that titles do not make the table wider than its figures.
@@ -150,27 +160,6 @@ func twoLines(head string) string {
 		return head[:i] + "\n" + head[i+1:]
 	}
 	return head
-}
-
-// width is how wide text in a terminal may be.
-const width = 118
-
-// wrap writes text behind a mark, on as many lines as it takes.
-func wrap(b *strings.Builder, mark, text string) {
-	line := mark
-	empty := true
-	for _, word := range strings.Fields(text) {
-		if !empty && len([]rune(line))+1+len([]rune(word)) > width {
-			b.WriteString(line + "\n")
-			line, empty = strings.Repeat(" ", len(mark)), true
-		}
-		if !empty {
-			line += " "
-		}
-		line += word
-		empty = false
-	}
-	b.WriteString(line + "\n")
 }
 
 func cleanAll(lines []string) []string {

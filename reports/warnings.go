@@ -15,6 +15,7 @@ type warning struct {
 func (s *Summary) warn(c *Cell, text string) {
 	s.warned = append(s.warned, warning{c, text})
 	if c != nil {
+		c.Warnings = append(c.Warnings, text)
 		text = s.label(c) + ": " + text
 	}
 	s.Warnings = append(s.Warnings, text)

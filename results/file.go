@@ -85,7 +85,7 @@ func Create(parent, tag string, started time.Time) (*Writer, error) {
 		}
 		dir = fmt.Sprintf("%s-%d", name, n)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, FileName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(filepath.Join(dir, FileName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, folderError(dir, err)
 	}
@@ -142,6 +142,19 @@ func (w *Writer) Warn(text string) error { return w.write(warningRecord{recordWa
 // End writes the last record.
 func (w *Writer) End(e End) error {
 	return w.write(endRecord{recordEnd, e})
+}
+
+// ReadBack reads what was written so far, as Read does, even if the file has lost its name meanwhile. Nothing may be
+// written after it.
+func (w *Writer) ReadBack() (*Run, error) {
+	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("run %s: %w", w.Path(), reason(err))
+	}
+	run, err := read(w.file)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", w.Path(), err)
+	}
+	return run, nil
 }
 
 // Close closes the file; it does not write an end.

@@ -234,3 +234,36 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What was written can be read back by its writer, even when its folder is gone.
+func TestReadBackWithoutAFolder(t *testing.T) {
+	w, err := Create(t.TempDir(), "gone", time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	topology := &Topology{Name: "t", Regions: []string{"a", "b"}, RoundTripsMs: [][]float64{{0.5, 31}, {31, 0.5}}}
+	write := errors.Join(w.Header(Header{Job: "matrix", Repeat: 2, Cells: []Cell{{ID: 3}}, Topology: topology}),
+		w.Trial(Trial{Cell: 3, Repeat: 1, Status: OK, Leader: 2}), w.Warn("a warning"), w.End(End{Trials: 1}))
+	if write != nil {
+		t.Fatal(write)
+	}
+	if err := os.RemoveAll(w.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	run, err := w.ReadBack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Trials) != 1 || run.Trials[0].Leader != 2 || run.End == nil || len(run.Warnings) != 1 || !reflect.DeepEqual(run.Header.Topology, topology) {
+		t.Errorf("%+v", run)
+	}
+	for replica, want := range map[int]string{0: "", 1: "a", 2: "b", 3: "a"} {
+		if got := run.Header.Topology.Region(replica); got != want {
+			t.Errorf("replica %d is in %q, want %q", replica, got, want)
+		}
+	}
+	if got := (*Topology)(nil).Region(1); got != "" {
+		t.Errorf("without a topology replica 1 is in %q", got)
+	}
+}

@@ -25,8 +25,26 @@ type Header struct {
 	Docs     map[string]string `json:"docs,omitempty"` // a sentence for each of "scenario steady", "backup fast", "gate ride" in the run
 	Versions map[string]string `json:"versions"`       // raftbench, go, and each library that is in the measured path
 	Machine  map[string]string `json:"machine"`        // cpu, cores, GOMAXPROCS, os, kernel, tcp congestion control, ...
-	Cells    []Cell            `json:"cells"`          //
-	Floors   map[string]int64  `json:"floors_p50_ns"`  // per transport: bare fan-out round trip of the same frames, if measured
+	Topology *Topology         `json:"topology,omitempty"`
+	Cells    []Cell            `json:"cells"`         //
+	Floors   map[string]int64  `json:"floors_p50_ns"` // per transport: bare fan-out round trip of the same frames, if measured
+}
+
+// Topology is the table of round trips between regions that a run in virtual time had. Replicas take the regions in
+// order, again from the first when there are more.
+type Topology struct {
+	Name         string      `json:"name"`
+	Source       string      `json:"source,omitempty"` // where the figures are from
+	Regions      []string    `json:"regions"`
+	RoundTripsMs [][]float64 `json:"round_trips_ms"` // rows from one region to all
+}
+
+// Region returns the name of a replica's region, "" if there is none. Replicas count from 1.
+func (t *Topology) Region(replica int) string {
+	if t == nil || len(t.Regions) == 0 || replica < 1 {
+		return ""
+	}
+	return t.Regions[(replica-1)%len(t.Regions)]
 }
 
 // Cell is one combination of the matrix's axes.
@@ -83,6 +101,7 @@ type Trial struct {
 	Repeat   int           `json:"repeat"` // 0 is the first trial of its cell
 	Order    int           `json:"order"`  // position in the shuffled run
 	Started  time.Time     `json:"started"`
+	Leader   int           `json:"leader,omitempty"` // the replica that was elected at first; 0 if none was
 	Status   Status        `json:"status"`
 	Reason   string        `json:"reason,omitempty"` // one line, for every status but OK
 	Warnings []string      `json:"warnings,omitempty"`
@@ -130,17 +149,17 @@ var (
 // reader.
 type Cost struct {
 	Commits        uint64        `json:"commits"`
-	Messages       uint64        `json:"messages"`        // all of Raft's messages, requests and replies
-	AppendEntries  uint64        `json:"append_entries"`  // requests only, with or without entries
-	EntriesSent    uint64        `json:"entries_sent"`    // entries within them, counted per follower
-	Bytes          uint64        `json:"bytes"`           // of whole frames
-	Writes         uint64        `json:"writes"`          // calls that handed bytes to a connection
-	Dropped        uint64        `json:"dropped"`         // frames that a transport dropped, for any reason
-	Elections      uint64        `json:"elections"`       //
-	Rejections     uint64        `json:"rejections"`      //
-	CPU            time.Duration `json:"cpu_ns"`          // of the whole process; 0 in virtual time
-	Allocations    uint64        `json:"allocations"`     // of the whole process; 0 in virtual time
-	AllocatedBytes uint64        `json:"allocated_bytes"` //
+	Messages       uint64        `json:"messages"`                  // all of Raft's messages, requests and replies
+	AppendEntries  uint64        `json:"append_entries"`            // requests only, with or without entries
+	EntriesSent    uint64        `json:"entries_sent"`              // entries within them, counted per follower
+	Bytes          uint64        `json:"bytes"`                     // of whole frames
+	Writes         uint64        `json:"writes"`                    // calls that handed bytes to a connection
+	Dropped        uint64        `json:"dropped"`                   // frames that a transport dropped, for any reason
+	Elections      *uint64       `json:"elections,omitempty"`       // campaigns begun; nil if they were not counted
+	Rejections     *uint64       `json:"rejections,omitempty"`      // AppendEntries refused; nil if they were not counted
+	CPU            time.Duration `json:"cpu_ns,omitempty"`          // of the whole process; 0 in virtual time
+	Allocations    uint64        `json:"allocations,omitempty"`     // of the whole process; 0 in virtual time
+	AllocatedBytes uint64        `json:"allocated_bytes,omitempty"` //
 }
 
 // CatchUp is how one follower got the leader's log, from the moment its links were healed. The phases add up to Total.

@@ -1,8 +1,9 @@
-// Package storage says what keeps a replica's term, vote, log and snapshots across a crash: the interface, and what every
-// implementation promises. mem, wal and bbolt implement it, and storage/conformance holds them to it.
+// Package storage says what keeps a replica's term, vote, log and snapshots across a crash: the interface, and what
+// every implementation promises. mem, wal and bbolt implement it, and storage/conformance holds them to it.
 //
-// It does no I/O itself, knows nothing of groups or clocks, and does not say when a snapshot is due: that is the core's.
-// No implementation replicates or encrypts anything, and none can help against a disk that loses what it has confirmed.
+// It does no I/O itself, knows nothing of groups or clocks, and does not say when a snapshot is due: that is the
+// core's. No implementation replicates or encrypts anything, and none can help against a disk that loses what it has
+// confirmed.
 package storage
 
 import (
@@ -132,11 +133,20 @@ func (o *Options) Identity(file string, group uint64, replica raft.ID) error {
 	return nil
 }
 
+// CheckFormat returns an error that wraps ErrFormat if a file's format is newer than the newest that is known.
+func CheckFormat(file string, format, newest uint64) error {
+	if format > newest {
+		return fmt.Errorf("%w: %s has format %d, this program reads up to %d: use a newer one",
+			ErrFormat, file, format, newest)
+	}
+	return nil
+}
+
 // Reconcile fits what was read to the newest snapshot, as State.Log says: a log that does not contain the snapshot is
 // replaced by an empty one, which reset reports. Entries that are in neither are an error that wraps ErrDamaged.
 //
-// A snapshot may be durable before the term in which it came is. No vote in that term can have been sent then, so raising
-// the term to the snapshot's, without a vote, breaks no promise.
+// A snapshot may be durable before the term in which it came is. No vote in that term can have been sent then, so
+// raising the term to the snapshot's, without a vote, breaks no promise.
 func (s *State) Reconcile() (reset bool, err error) {
 	snap, base := s.Snapshot, s.Log.First()-1
 	if s.Term < snap.Term {

@@ -92,6 +92,13 @@ func (a *Authority) Config(self raft.ID, alpn string) (*tls.Config, error) {
 		RootCAs:      a.pool, ServerName: serverName,
 		ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert,
 		MinVersion: tls.VersionTLS13,
+		// A certificate of ours that names no replica proves nothing, and 0 would read as if nothing had to be proven.
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if CertifiedPeer(state) == 0 {
+				return fmt.Errorf("%w: the certificate names no replica", ErrRefused)
+			}
+			return nil
+		},
 		// Resumption would make a second connection cheaper than a first, and needs state that outlives a crash.
 		SessionTicketsDisabled: true,
 		// The hybrid post-quantum exchange, the default, doubles a QUIC handshake's first flight. Nothing said

@@ -40,8 +40,8 @@ type Conn interface {
 	// AcceptStream waits for the next stream; the side that accepted calls it. An error that is a stranger's fault
 	// wraps ErrRefused.
 	AcceptStream(ctx context.Context) (Stream, error)
-	// Peer is the replica that the other side has proven to be, 0 if the transport proves nothing. It is valid once
-	// there is a stream.
+	// Peer is the replica that the other side has proven to be, 0 if the transport proves nothing: one that does makes no
+	// stream with a stranger. It is valid once there is a stream.
 	Peer() raft.ID
 	// Close ends the connection at once; reads and writes on its streams return. It may be called more than once,
 	// from several goroutines, and does not wait for the peer.
@@ -95,6 +95,8 @@ type endpoint struct {
 	wg     sync.WaitGroup
 	once   sync.Once
 	err    error // of Close
+
+	strangers Strangers
 
 	mu       sync.Mutex
 	cutEarly map[raft.ID]bool  // by SetLink before Start
@@ -298,6 +300,9 @@ func (e *endpoint) accept() {
 			e.sleep(e.cfg.BackoffMax)
 			continue
 		}
+		if tooMany := e.strangers.Add(conn); tooMany != nil {
+			tooMany.Close()
+		}
 		e.wg.Go(func() { e.welcome(conn) })
 	}
 }
@@ -310,6 +315,9 @@ func (e *endpoint) welcome(conn Conn) {
 	from, streams, err := e.readHellos(ctx, conn)
 	if err == nil && !stop() {
 		err = ctx.Err()
+	}
+	if e.strangers.Remove(conn) {
+		err = fmt.Errorf("%w: more than %d connections are without a handshake", ErrRefused, MaxStrangers)
 	}
 	if err != nil {
 		conn.Close()
@@ -345,16 +353,16 @@ func (e *endpoint) readHellos(ctx context.Context, conn Conn) (from raft.ID, str
 			err = fmt.Errorf("%w: stream %d of replica %d follows stream of replica %d", ErrRefused, g.a, g.from, from)
 		}
 		if err != nil {
-			if errors.Is(err, ErrRefused) && g.version != 0 {
+			if errors.Is(err, ErrRefused) && e.identity.tells(g, conn.Peer()) {
 				// Closing now could destroy the answer on its way: leave it to the other side, within the deadline.
-				if e.identity.answer(s, g.from, err) == nil {
+				if refuse(s, err) == nil {
 					io.Copy(io.Discard, io.LimitReader(s, readBuffer))
 				}
 			}
 			return g.from, nil, err
 		}
 		from, streams[g.a] = g.from, s
-		if err := e.identity.answer(s, from, nil); err != nil {
+		if err := e.identity.answer(s, from); err != nil {
 			return from, nil, err
 		}
 	}
@@ -420,17 +428,28 @@ type peer struct {
 
 func (p *peer) name() string { return fmt.Sprintf("replica %d", p.id) }
 
+// unansweredIsRefused is how many connections that end without an answer count as a refusal, of a replica that has never
+// answered.
+const unansweredIsRefused = 5
+
 // dial keeps up the connection to a peer with a higher ID.
 func (p *peer) dial() {
 	e := p.endpoint
 	// Seeded, so that even the jitter is the same in every run; from the pair, so that no two dialers are in step.
 	random := rand.New(rand.NewPCG(e.cfg.Cluster, uint64(e.cfg.Self)<<32^uint64(p.id)))
 	wait := e.cfg.BackoffMin
+	unanswered, answered := 0, false // attempts that ended without an answer; whether one had one
 	for {
 		var c connection
 		err := errCut
 		if !p.cut.Load() {
 			c, err = e.greet(p)
+		}
+		if errors.Is(err, errUnanswered) && !answered {
+			// A replica that crashes may do this. One of another group does it always, and must not say why.
+			if unanswered++; unanswered%unansweredIsRefused == 0 {
+				err = fmt.Errorf("%w: %w, %d times: it may be of another cluster", ErrRefused, err, unanswered)
+			}
 		}
 		if err != nil {
 			if e.ctx.Err() != nil {
@@ -438,6 +457,7 @@ func (p *peer) dial() {
 			}
 			e.note(p.name(), err)
 		} else {
+			answered = true
 			began := time.Now()
 			p.serve(c)
 			// Only a connection that lasts is a success: one that is dropped again at once must not be

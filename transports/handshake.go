@@ -16,8 +16,11 @@ import (
 //	hello   magic "RAFB" | version u16 | stream u8 | streams u8 | cluster u64 | from u64 | to u64
 //	answer  magic "RAFB" | version u16 | reason length u8 | 0 u8 | cluster u64 | from u64 | to u64 | reason
 //
-// An answer with a reason is a refusal. Both sides check all fields, so that neither two groups nor two replicas of one
-// group can be mixed up by a wrong address.
+// An answer with a reason is a refusal; cluster, from and to are 0 in it. Both sides check all fields, so that neither two
+// groups nor two replicas of one group can be mixed up by a wrong address.
+//
+// Whoever has shown neither a replica's certificate nor that it knows the cluster gets no answer at all, only the end of
+// the connection: what the cluster is called is, without certificates, the only thing that a stranger lacks.
 const (
 	magic            = "RAFB"
 	protocolVersion  = 1
@@ -87,10 +90,16 @@ func (id identity) hello(w io.Writer, stream int, to raft.ID) error {
 	return err
 }
 
+// errUnanswered is wrapped by readAnswer's error if the connection ended where the answer should have begun.
+var errUnanswered = errors.New("the connection ended without an answer")
+
 // readAnswer reads and checks what the replica that was dialled answers. proven is the identity that a certificate
 // has shown, 0 if the transport has none.
 func (id identity) readAnswer(r io.Reader, to, proven raft.ID) error {
 	g, err := readGreeting(r)
+	if err == io.EOF {
+		return errUnanswered
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +132,7 @@ func (id identity) readHello(r io.Reader, proven raft.ID) (greeting, error) {
 	}
 	switch {
 	case g.cluster != id.cluster:
-		err = fmt.Errorf("%w: cluster %d, want %d", ErrRefused, g.cluster, id.cluster)
+		err = fmt.Errorf("%w: it is of another cluster, %d", ErrRefused, g.cluster)
 	case g.to != id.self:
 		err = fmt.Errorf("%w: it asks for replica %d, this is %d", ErrRefused, g.to, id.self)
 	case g.from == 0 || !id.known(g.from):
@@ -138,16 +147,21 @@ func (id identity) readHello(r io.Reader, proven raft.ID) (greeting, error) {
 	return g, err
 }
 
-// answer accepts the hello, or refuses it for the given reason.
-func (id identity) answer(w io.Writer, to raft.ID, refusal error) error {
-	var reason string
-	if refusal != nil {
-		reason = strings.TrimPrefix(refusal.Error(), ErrRefused.Error()+": ")
-		reason = reason[:min(len(reason), maxReasonBytes)]
-	}
-	b := appendGreeting(nil, greeting{
-		version: protocolVersion, a: uint8(len(reason)), cluster: id.cluster, from: id.self, to: to,
-	})
-	_, err := w.Write(append(b, reason...))
+// tells reports whether whoever sent this hello may learn why it is refused.
+func (id identity) tells(g greeting, proven raft.ID) bool {
+	return g.version != 0 && (proven != 0 && id.known(proven) || g.version == protocolVersion && g.cluster == id.cluster)
+}
+
+// answer accepts the hello.
+func (id identity) answer(w io.Writer, to raft.ID) error {
+	_, err := w.Write(appendGreeting(nil, greeting{version: protocolVersion, cluster: id.cluster, from: id.self, to: to}))
+	return err
+}
+
+// refuse refuses the hello for the given reason.
+func refuse(w io.Writer, refusal error) error {
+	reason := strings.TrimPrefix(refusal.Error(), ErrRefused.Error()+": ")
+	reason = reason[:min(len(reason), maxReasonBytes)]
+	_, err := w.Write(append(appendGreeting(nil, greeting{version: protocolVersion, a: uint8(len(reason))}), reason...))
 	return err
 }

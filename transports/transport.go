@@ -2,8 +2,25 @@
 // Raft's messages, framing, the handshake and the bounded outbox. The folders below it (mem, tcp, quic) implement the
 // Transport interface; conformance is the suite that all of them pass.
 //
-// It does not know what a frame means: it neither looks at Raft's state nor repeats, orders or acknowledges anything
-// beyond what the connection below does. A frame may be lost whenever a connection breaks.
+// # Who is let in
+//
+// tcp+tls and quic prove who is who: both sides show a certificate of the group's Authority that names a replica, and the
+// handshake compares that name with the one that is claimed. What is said is encrypted.
+//
+// tcp is plain. It protects from mistakes: a wrong address, another group, another program. On an open network it protects
+// from nothing. Whoever can listen in reads everything, the number of the cluster in the handshakes among it, and whoever gets
+// hold of a replica's address is told that number by those that dial it. With it anybody who reaches the port can pass for a
+// replica with a lower ID: that puts out the real one's connection and takes its place until that dials again, and what it
+// sends meanwhile is believed. To a stranger without the number nothing is said. mem never leaves the process.
+//
+// Strangers cost little: a connection that does not complete its handshake is closed after Config.Handshake, there are at
+// most MaxStrangers of them at a time, and beyond that the one that has waited for longest is closed. A flood of new ones
+// can keep a replica from connecting for as long as it lasts; connections that are made are not touched by it.
+//
+// # Frames
+//
+// The package does not know what a frame means: it neither looks at Raft's state nor repeats, orders or acknowledges
+// anything beyond what the connection below does. A frame may be lost whenever a connection breaks.
 package transports
 
 import (

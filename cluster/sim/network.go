@@ -302,6 +302,7 @@ func (w *network) sendDelayed(slot int32) {
 		w.send(f.from, f.to, f.class, w.c.now, f.data)
 		w.release(slot)
 	} else {
+		w.c.replicas[f.from].dropped++
 		w.drop(slot)
 	}
 }

@@ -89,6 +89,7 @@ func (r *replica) crash() {
 	r.armed = 0
 	for _, in := range r.inbox {
 		if in.kind == EventFrame {
+			r.c.replicas[r.c.net.frames[in.slot].from].dropped++
 			r.c.net.drop(in.slot)
 		}
 	}

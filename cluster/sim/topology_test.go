@@ -3,6 +3,7 @@ package sim_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -53,16 +54,23 @@ func TestTopologies(t *testing.T) {
 func TestTopologyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mine.csv")
 	for text, wrong := range map[string]string{
-		"# mine\nregion,a,b\na,0.5,10\nb,,0.5\n": "",
-		"":                                       "first line",
-		"zone,a\na,1\n":                          "first line",
-		"region,a,b\na,0,1\n":                    "2 regions, but 1 rows",
-		"region,a,b\nb,0,1\na,1,0\n":             `region "b": want "a"`,
-		"region,a,b\na,0,x\nb,1,0\n":             `"x" from a to b`,
-		"region,a,b\na,0,-1\nb,1,0\n":            `"-1" from a to b`,
-		"region,a,b\na,0,NaN\nb,1,0\n":           `"NaN" from a to b`,
-		"region,a,b\na,0,\nb,,0\n":               "no round trip between a and b",
-		"region,a,b\na,0,1,2\nb,1,0\n":           "wrong number of fields",
+		"# mine\nregion,a,b\na,0.5,10\nb,,0.5\n":   "",
+		"":                                         "first line",
+		"zone,a\na,1\n":                            "first line",
+		"region,a,b\na,0,1\n":                      "2 regions, but 1 rows",
+		"region,a,b\nb,0,1\na,1,0\n":               `region "b": want "a"`,
+		"region,a,b\na,0,x\nb,1,0\n":               `"x" from a to b`,
+		"region,a,b\na,0,-1\nb,1,0\n":              `"-1" from a to b`,
+		"region,a,b\na,0,NaN\nb,1,0\n":             `"NaN" from a to b`,
+		"region,a,b\na,0,\nb,,0\n":                 "no round trip between a and b",
+		"region,a,b\na,0,1,2\nb,1,0\n":             "wrong number of fields",
+		"region,a,b,a\na,,1,2\nb,,,3\na,,,\n":      "two regions are called a",
+		"region,a,\na,,1\n,,\n":                    "region 2 of the first line has no name",
+		"region,a;b\na;b,1\n":                      `a region is called "a;b"`,
+		"region,#a\n\"#a\",1\n":                    `a region is called "#a"`,
+		"# mine\n,a,b\na,,10\nb,10,\n":             "",
+		"\ufeff# mine\nregion, a ,b\na,,10\nb,,\n": "",
+		"# mine\n" + strings.Repeat("#\n", sim.MaxTopologyBytes/2) + "region,a,b\na,,10\nb,,\n": "more than 1024 KiB",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -80,5 +88,34 @@ func TestTopologyFile(t *testing.T) {
 	}
 	if _, err := sim.LoadTopology("aws-2016"); err == nil || !strings.Contains(err.Error(), "did you mean aws-2017?") {
 		t.Error(err)
+	}
+}
+
+// A region's own round trip may be left out, as in published tables; the rest of a row as well. What Text writes is read
+// as the same table.
+func TestTopologyText(t *testing.T) {
+	top, err := sim.LoadTopology("region,a,b,c;a,,31,34.25;b,31,,14;c,34.25,14,2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := top.RoundTrips[0][0]; in != 2*sim.LAN().Delay {
+		t.Errorf("two replicas in a are %v apart", in)
+	}
+	want := "region,a,b;a,0.5,31;b,31,0.5"
+	if text := top.Text(2); text != want {
+		t.Errorf("%s, want %s", text, want)
+	}
+	again, err := sim.LoadTopology(top.Text(7))
+	if err != nil || !reflect.DeepEqual(again, top) || top.Name != "given" {
+		t.Errorf("%+v, %v, want %+v", again, err, top)
+	}
+}
+
+// What may never end is not read.
+func TestTopologyFileIsRegular(t *testing.T) {
+	for _, path := range []string{os.DevNull, t.TempDir() + "/"} {
+		if _, err := sim.LoadTopology(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

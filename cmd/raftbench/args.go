@@ -10,6 +10,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
+
+	"github.com/raftbench/raftbench/internal/nearest"
 )
 
 // flagsFirst moves flags before the positional arguments of the command that they belong to. The cli library stops at
@@ -28,6 +30,9 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		}
 		out, rest = append(out, rest[0]), rest[1:]
 		commands, flags = c.Subcommands, c.Flags
+	}
+	if len(commands) > 0 && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		return nil, unknownCommand(app, rest[0], commands) // before its flags are taken for those of the command above
 	}
 	var positional []string
 	given := map[cli.Flag]bool{}
@@ -54,6 +59,35 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 	return append(out, positional...), nil
 }
 
+// otherWords are what people may type for a command, from other programs and other words for the same.
+var otherWords = map[string]string{
+	"sim": "run matrix --clock virtual", "simulate": "run matrix --clock virtual", "lab": "run lab2b", "bench": "run matrix",
+	"benchmark": "run matrix", "compare": "run matrix", "test": "run lab2b", "fuzz": "check", "verify": "check", "show": "report",
+}
+
+// unknownCommand refuses a word where one of some commands is wanted, and says which may be meant, here or below.
+func unknownCommand(app *cli.App, word string, commands []*cli.Command) error {
+	meant := ""
+	for _, c := range app.Commands {
+		for _, sub := range c.Subcommands {
+			if sub.HasName(word) {
+				meant = c.Name + " " + sub.Name
+			}
+		}
+	}
+	if meant == "" {
+		meant = otherWords[strings.ToLower(word)]
+	}
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	if meant != "" && nearest.Name(word, names) == "" {
+		return usage("unknown command %s, did you mean %s? Known: %s", nearest.Quote(word), meant, strings.Join(names, ", "))
+	}
+	return usage("%s", nearest.Unknown("command", word, names))
+}
+
 // twice refuses a flag that is given more than once.
 func twice(f cli.Flag) error {
 	name := f.Names()[0]
@@ -65,7 +99,7 @@ func twice(f cli.Flag) error {
 
 // isList reports whether a flag takes values separated by commas.
 func isList(f cli.Flag) bool {
-	return categoryOf(f) == "axes" || slices.Contains([]string{"measure", "faults", "bounds"}, f.Names()[0])
+	return categoryOf(f) == "axes" || slices.Contains([]string{"measure", "heartbeat", "election-timeout", "faults", "bounds"}, f.Names()[0])
 }
 
 func isNumber(arg string) bool {
@@ -110,8 +144,12 @@ func helpAsFlag(args []string) []string {
 // list reads a flag with values separated by commas. What is there twice counts once.
 func list[T comparable](c *cli.Context, name string, parse func(string) (T, error)) ([]T, error) {
 	var values []T
-	for _, text := range strings.Split(c.String(name), ",") {
-		v, err := parse(strings.TrimSpace(text))
+	for i, text := range strings.Split(c.String(name), ",") {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			return nil, usage("--%s: part %d of %s is empty: leave out a comma, or give a value", name, i+1, nearest.Quote(c.String(name)))
+		}
+		v, err := parse(text)
 		if err != nil {
 			return nil, usage("--%s: %v", name, err)
 		}
@@ -124,10 +162,14 @@ func list[T comparable](c *cli.Context, name string, parse func(string) (T, erro
 
 // single reads a flag with one value.
 func single[T any](c *cli.Context, name string, parse func(string) (T, error), value *T) (err error) {
-	if *value, err = parse(strings.TrimSpace(c.String(name))); err != nil {
-		return usage("--%s: %v", name, err)
+	text := strings.TrimSpace(c.String(name))
+	if *value, err = parse(text); err == nil {
+		return nil
 	}
-	return nil
+	if strings.Contains(text, ",") {
+		return usage("--%s is %s: it takes one value", name, nearest.Quote(text))
+	}
+	return usage("--%s: %v", name, err)
 }
 
 // plainNumber writes a number that has a suffix without one: 10k becomes 10000. Anything else is left as it is.

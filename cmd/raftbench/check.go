@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/raftbench/raftbench/check"
+	"github.com/raftbench/raftbench/internal/units"
 )
 
 func checkCommand() *cli.Command {
@@ -152,7 +153,7 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 	}
 	for _, s := range scenarios {
 		if v := s.Play(ctx); v != nil && ctx.Err() == nil {
-			fmt.Fprintf(c.App.Writer, "scenario %s (%s): %v\n\nrepeat it:   raftbench check --scenario '%s'\n", s.Name, s.Doc, v, s.Name)
+			fmt.Fprintf(c.App.Writer, "scenario %s (%s): %v\n\nrepeat it:   raftbench check --scenario %s\n", s.Name, s.Doc, v, shellQuote(s.Name))
 			return exitError{exitUnsafe, fmt.Errorf("scenario %s breaks %v: %s", s.Name, v.Rule, v.Rule.Text())}
 		}
 	}
@@ -168,13 +169,13 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 		return usage("%v", err)
 	}
 	out := c.App.Writer
-	fmt.Fprintf(out, "%d fixed scenarios\n", len(scenarios))
+	fmt.Fprintf(out, "%s\n", units.Count(len(scenarios), "fixed scenario"))
 	printTally(out, &t)
 	switch {
 	case t.Failed != nil:
 		return tellFailure(c, t.Failed)
 	case c.Context.Err() != nil:
-		return exitError{exitInterrupted, fmt.Errorf("interrupted after %d seeds without a broken rule", t.Seeds)}
+		return exitError{exitInterrupted, fmt.Errorf("interrupted after %s without a broken rule", units.Count(int(t.Seeds), "seed"))}
 	}
 	for _, line := range t.Unknown {
 		fmt.Fprintf(out, "unknown: %s\n", line)
@@ -268,7 +269,7 @@ func tellFailure(c *cli.Context, f *check.Failure) error {
 	repeat := fmt.Sprintf("raftbench check --seed %d", seed)
 	for _, flag := range []string{"nodes", "strategy"} {
 		if c.IsSet(flag) {
-			repeat += fmt.Sprintf(" --%s '%v'", flag, c.Value(flag))
+			repeat += fmt.Sprintf(" --%s %s", flag, shellQuote(fmt.Sprint(c.Value(flag))))
 		}
 	}
 	fmt.Fprintf(out, "repeat it:   %s\n", repeat)
@@ -284,7 +285,8 @@ func tellFailure(c *cli.Context, f *check.Failure) error {
 	if short.Length < f.Plan.Length {
 		less += fmt.Sprintf(" --length %v", short.Length)
 	}
-	fmt.Fprintf(out, "shortest:    %s --faults '%s'%s    (%d of %d faults)\n\n", repeat, strings.Join(numbers, ","), less, len(items), f.Plan.Items())
+	fmt.Fprintf(out, "shortest:    %s --faults %s%s\n", repeat, shellQuote(strings.Join(numbers, ",")), less)
+	fmt.Fprintf(out, "             with %d of %s\n\n", len(items), units.Count(f.Plan.Items(), "fault"))
 	if last, err := short.Play(c.Context, shownEvents); err == nil && last.Violation != nil {
 		fmt.Fprintf(out, "%v\n\n", short)
 		printViolation(out, last)

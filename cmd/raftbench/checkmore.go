@@ -97,10 +97,10 @@ func calibration(c *cli.Context) error {
 // what is off there is wrong; what is off live may be the machine's doing.
 func calibrated(virtual, live []calibrate.Row) error {
 	if off := countOff(virtual); off > 0 {
-		return exitError{exitUnsafe, fmt.Errorf("%d of %d figures in virtual time are off: they do not depend on the machine", off, len(virtual))}
+		return exitError{exitUnsafe, fmt.Errorf("%s off in virtual time, where they do not depend on the machine", shareOf(off, len(virtual), "figure"))}
 	}
 	if off := countOff(live); off > 0 {
-		return exitError{exitInconclusive, fmt.Errorf("%d of %d live figures are off, all %d in virtual time are right: try again on a machine that does nothing else", off, len(live), len(virtual))}
+		return exitError{exitInconclusive, fmt.Errorf("%s off, all %d in virtual time are right: try again on a machine that does nothing else", shareOf(off, len(live), "live figure"), len(virtual))}
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func runExplain(c *cli.Context) error {
 	if !slices.Contains(explainFormats, format) {
 		return usage("--format: %s", nearest.Unknown("format", format, explainFormats))
 	}
+	if c.Bool("all") && format != "text" {
+		return usage("--all is for --format text: the other formats show every message")
+	}
 	cfg, err := explainConfig(c)
 	if err != nil {
 		return err
@@ -138,6 +141,9 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	if len(m.Transports)*len(m.Scenarios)*len(m.Nodes)*len(m.Payloads)*len(foreground)*len(m.Cuts) != 1 {
 		return explain.Config{}, usage("one value each is wanted for --transport, --scenario, --nodes, --payload, --foreground-rate and --cut")
 	}
+	if err := checkCuts(&m); err != nil {
+		return explain.Config{}, err
+	}
 	s.Heartbeat, s.ElectionTimeout, s.Foreground = c.Duration("heartbeat"), c.Duration("election-timeout"), foreground[0]
 	s.PreVote, s.CheckQuorum, s.MaxAppendBytes = true, true, 256<<10
 	s.Warmup, s.Duration, s.Timeout = 4*s.Heartbeat, time.Second, 10*time.Minute
@@ -145,8 +151,11 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	s.Params = map[string]string{}
 	for _, scenario := range bench.Scenarios {
 		for _, p := range scenario.Params {
-			s.Params[p.Name] = c.String(p.Name)
+			s.Params[p.Name] = plainNumber(c.String(p.Name))
 		}
+	}
+	if err := refuseIdle(givenFlags(c), &m); err != nil {
+		return explain.Config{}, err
 	}
 	if c.Duration("delay") < 0 {
 		return explain.Config{}, usage("--delay is %v: want 0s or more", c.Duration("delay"))

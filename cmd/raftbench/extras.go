@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
@@ -75,6 +76,7 @@ var everywhere = map[string]func(*cli.Context) []string{
 	"clock":               always(func() []string { return []string{clockWall, clockVirtual} }),
 	"topology":            always(sim.Topologies),
 	"jitter-distribution": always(func() []string { return sim.Distributions }),
+	"arrivals":            always(func() []string { return bench.Arrivals }),
 	"cut":                 always(func() []string { return cluster.CutKinds }),
 	"measure":             always(func() []string { return []string{"on", "off"} }),
 	"diverge-preset":      always(func() []string { return []string{"grid", "figure7", "leaders"} }),

@@ -15,6 +15,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/lab"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
@@ -44,6 +45,8 @@ Examples:
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
 			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.StringFlag{Category: "every trial", Name: "cut", Value: cluster.SilentCut.String(), Usage: "silent, as on the course's network: messages vanish and nobody is told; reset: connections break"},
+			&cli.StringFlag{Category: "every trial", Name: "edition", Value: string(lab.DefaultEdition), Usage: "year of the course's tests: " + strings.Join(editionNames(), " or ") + "; they differ in Persist1 and Persist2"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
 			&cli.BoolFlag{Category: "every trial", Name: "check-quorum", DisableDefaultText: true, Usage: "a leader that no quorum answers steps down"},
 			&cli.DurationFlag{Category: "every trial", Name: "delay", Value: 20 * time.Microsecond, Usage: "virtual time: one way between two replicas; loopback's by default"},
@@ -62,7 +65,7 @@ Examples:
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "transport": transportNames, "format": formatNames, "test": testNames,
-			"suite": suiteNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
+			"suite": suiteNames, "edition": editionNames, "clock": func() []string { return []string{clockWall, clockVirtual} },
 		}),
 	}
 }
@@ -127,7 +130,7 @@ func runLab2b(c *cli.Context) error {
 	case run.Jobs < 1 || run.Jobs > maxJobs:
 		return usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
 	case len(plan)*run.Repeat > bench.MaxTrials:
-		return usage("%d tests with %d repeats each: want at most %d trials in one run", len(plan), run.Repeat, bench.MaxTrials)
+		return usage("%s with %s each: want at most %d trials in one run", units.Count(len(plan), "test"), units.Count(run.Repeat, "repeat"), bench.MaxTrials)
 	}
 	estimate := run.Estimate()
 	if virtual {
@@ -138,7 +141,7 @@ func runLab2b(c *cli.Context) error {
 		return printLabPlan(c, &run, estimate)
 	}
 	if estimate > longRun && !c.Bool("yes") {
-		return usage("%d tests x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", len(plan), run.Repeat, run.Jobs, estimate)
+		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
 	}
 
 	settings := settingsOf(c)
@@ -163,8 +166,8 @@ func runLab2b(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%d tests x %d, %d at a time, about %v, seed %d, in %s\n",
-		len(plan), run.Repeat, run.Jobs, estimate, seed, writer.Dir())
+	fmt.Fprintf(c.App.ErrWriter, "%s x %d, %d at a time, about %v, seed %d, in %s\n",
+		units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate, seed, writer.Dir())
 	return record(c, estimate, func(p *progress, done func(results.Trial) error) error {
 		each := estimate / time.Duration(len(plan)*run.Repeat)
 		run.Starting = func(position, total int, planned *lab.Planned, _ int) { p.begin(position, total, &planned.Cell, each) }
@@ -182,7 +185,7 @@ func printLabPlan(c *cli.Context, run *lab.Run, estimate time.Duration) error {
 	if err := writeList(c, []string{"test", "suite", "transport", "strategy", "heartbeat", "a trial, at most"}, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%d tests x %d trials, %d at a time: about %v\n", len(run.Plan), run.Repeat, run.Jobs, estimate)
+	_, err := fmt.Fprintf(c.App.Writer, "%s x %s, %d at a time: about %v\n", units.Count(len(run.Plan), "test"), units.Count(run.Repeat, "trial"), run.Jobs, estimate)
 	return output(err)
 }
 
@@ -205,6 +208,17 @@ func labOf(c *cli.Context, virtual bool) (*lab.Matrix, error) {
 	}
 	if m.Tests, err = testsOf(c); err != nil {
 		return nil, err
+	}
+	edition := c.String("edition")
+	if !slices.Contains(editionNames(), edition) {
+		return nil, usage("--edition: %s", nearest.Unknown("edition", edition, editionNames()))
+	}
+	m.Edition = lab.Edition(edition)
+	if err := single(c, "cut", cutKind, &m.Cut); err != nil {
+		return nil, err
+	}
+	if m.Cut == cluster.ResetCut && slices.Contains(m.Transports, datagram) {
+		return nil, resetOverDatagrams()
 	}
 	for _, name := range []string{"delay", "cpu-per-message"} {
 		switch {
@@ -256,6 +270,14 @@ func testsOf(c *cli.Context) ([]lab.Test, error) {
 
 const allSuites = "all"
 
+func editionNames() []string {
+	var names []string
+	for _, e := range lab.Editions {
+		names = append(names, string(e))
+	}
+	return names
+}
+
 func suiteNames() []string { return append(slices.Clone(lab.Suites), allSuites) }
 
 // openLabVirtual makes groups in virtual time on links like loopback: the lab's network adds no delay of its own.
@@ -268,16 +290,19 @@ func openLabVirtual(delay, cpu time.Duration) func(transport string, cfg cluster
 
 // againLab writes a command line that names every setting which shapes the run.
 func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
-	var strategyList, tests []string
+	var strategyList, heartbeats, tests []string
 	for _, s := range m.Strategies {
 		strategyList = append(strategyList, strategies.String(s))
+	}
+	for _, h := range m.Heartbeats {
+		heartbeats = append(heartbeats, h.String())
 	}
 	for _, t := range m.Tests {
 		tests = append(tests, t.Name)
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
-		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + c.String("heartbeat"), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--election-timeout=%v --pre-vote=%v --check-quorum=%v", m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
+		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
 		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
 	}

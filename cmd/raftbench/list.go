@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/pkg/twwarp"
 	"github.com/olekukonko/tablewriter/tw"
 	"github.com/urfave/cli/v2"
 
@@ -46,19 +45,28 @@ func listCommand() *cli.Command {
 	return &cli.Command{Name: "list", Usage: "say what there is to choose from", Subcommands: subs, Action: needsSubcommand}
 }
 
-// listWidth is how wide a list may be, in columns of a terminal.
-const listWidth = 120
+// leastRoom is how many columns the last column of a list needs beside the others.
+const leastRoom = 30
 
-// writeList writes a list; its last column takes as many lines as it needs, the others one.
+// writeList writes a list; its last column takes as many lines as it needs, the others one. Where there is no room for the
+// last column beside the others, its text stands below each row.
 func writeList(c *cli.Context, header []string, rows [][]string) error {
 	last := len(header) - 1
-	room := listWidth - 2*len(header)
+	width := textColumns(c.App.Writer)
+	room := width - 2*len(header)
 	for col := range last {
 		widest := len(header[col])
 		for _, row := range rows {
 			widest = max(widest, len(row[col]))
 		}
 		room -= widest
+	}
+	var below []string
+	if room < leastRoom {
+		for i, row := range rows {
+			below, rows[i] = append(below, wrapped(row[last], width-belowIndent)), row[:last]
+		}
+		header = header[:last]
 	}
 	var text strings.Builder
 	table := tablewriter.NewTable(&text,
@@ -73,7 +81,9 @@ func writeList(c *cli.Context, header []string, rows [][]string) error {
 	)
 	table.Header(header)
 	for _, row := range rows {
-		row[last] = wrapped(row[last], room)
+		if below == nil {
+			row[last] = wrapped(row[last], room)
+		}
 		if err := table.Append(row); err != nil {
 			return err
 		}
@@ -81,22 +91,18 @@ func writeList(c *cli.Context, header []string, rows [][]string) error {
 	if err := table.Render(); err != nil {
 		return err
 	}
+	at := -headerLines
 	for line := range strings.Lines(text.String()) {
-		if _, err := io.WriteString(c.App.Writer, strings.TrimRight(strings.TrimPrefix(line, " "), " \n")+"\n"); err != nil {
+		line = strings.TrimRight(strings.TrimPrefix(line, " "), " \n") + "\n"
+		if at >= 0 && at < len(below) {
+			line += indented(below[at], belowIndent)
+		}
+		at++
+		if _, err := io.WriteString(c.App.Writer, line); err != nil {
 			return output(err)
 		}
 	}
 	return nil
-}
-
-// wrapped breaks each line of a text into lines of at most this width.
-func wrapped(text string, width int) string {
-	var all []string
-	for _, line := range strings.Split(text, "\n") {
-		lines, _ := twwarp.WrapString(line, width)
-		all = append(all, lines...)
-	}
-	return strings.Join(all, "\n")
 }
 
 func listStrategies() ([]string, [][]string) {

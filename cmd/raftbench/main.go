@@ -50,13 +50,11 @@ func usage(format string, args ...any) error {
 func environment(err error) error { return exitError{exitEnvironment, err} }
 
 func main() {
-	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+	os.Exit(run(interruptible(os.Stderr), os.Args, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit status.
-func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := interruptible(stderr)
-	defer stop()
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := newApp(stdout, stderr)
 	args, err := flagsFirst(app, helpAsFlag(args))
 	if err == nil {
@@ -78,39 +76,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // interruptible returns a context that the first interrupt cancels, so that what was measured is written and
 // reported. The second ends the process at once: the run file is readable up to its last whole line. A terminal that is
-// closed interrupts too, but never ends at once: the kernel and the shell may both tell of it.
-func interruptible(stderr io.Writer) (context.Context, func()) {
+// closed interrupts too, but never ends at once: the kernel and the shell may both tell of it. Signals are listened to
+// until the process ends: one that comes in its last moment must not change its status.
+func interruptible(stderr io.Writer) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	done := make(chan struct{})
 	go func() {
-		select {
-		case <-signals:
-			cancel()
-			fmt.Fprintln(stderr, "\nraftbench: interrupted: finishing what is being written; once more stops at once")
-		case <-done:
-			return
-		}
-		for {
-			select {
-			case s := <-signals:
-				if s != syscall.SIGHUP {
-					os.Exit(exitInterrupted)
-				}
-			case <-done:
-				return
+		<-signals
+		cancel()
+		fmt.Fprintln(stderr, "\nraftbench: interrupted: finishing what is being written; once more stops at once")
+		for s := range signals {
+			if s != syscall.SIGHUP {
+				os.Exit(exitInterrupted)
 			}
 		}
 	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel()
-	}
+	return ctx
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
@@ -223,6 +208,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		if strings.Contains(why, "value out of range") {
 			return usage("--%s: %s is too large or too small: %s", name, value, see)
 		}
+		if strings.Contains(value, ",") {
+			return usage("--%s is %s: it takes one value: %s", name, value, see)
+		}
 		return usage("--%s: %s is not %s: %s", name, value, wanted(flags, name), see)
 	}
 	if value, rest, ok := strings.Cut(strings.TrimPrefix(text, "invalid boolean value "), " for -"); ok && strings.HasPrefix(text, "invalid boolean") {
@@ -254,7 +242,9 @@ func wanted(flags []cli.Flag, name string) string {
 			switch f.(type) {
 			case *cli.DurationFlag:
 				return "a time with its unit, such as 100ms or 2s"
-			case *cli.IntFlag, *cli.Uint64Flag:
+			case *cli.Uint64Flag:
+				return "a whole number, 0 or more"
+			case *cli.IntFlag:
 				return "a whole number"
 			case *cli.Float64Flag:
 				return "a number"
@@ -273,22 +263,6 @@ func flagNames(flags []cli.Flag) []string {
 	return names
 }
 
-// beforeText is what stands before a text in the help: a flag, or only spaces.
-var beforeText = regexp.MustCompile(`^ +(-.*?\S {2,})?`)
-
-// printHelp writes the library's help in lines of listWidth columns at the most.
-func printHelp(w io.Writer, template string, data any) {
-	var text strings.Builder
-	cli.HelpPrinterCustom(&text, template, data, nil)
-	for line := range strings.Lines(text.String()) {
-		if line = strings.TrimRight(line, " \n"); len([]rune(line)) > listWidth {
-			head := beforeText.FindString(line)
-			line = head + strings.ReplaceAll(wrapped(line[len(head):], listWidth-len(head)), "\n", "\n"+strings.Repeat(" ", len(head)))
-		}
-		fmt.Fprintln(w, line)
-	}
-}
-
 func commandPath(c *cli.Context) string {
 	if c.Command != nil && c.Command.HelpName != "" {
 		return c.Command.HelpName
@@ -299,11 +273,7 @@ func commandPath(c *cli.Context) string {
 // needsSubcommand is the action of a command that only holds others.
 func needsSubcommand(c *cli.Context) error {
 	if name := c.Args().First(); name != "" {
-		var names []string
-		for _, sub := range c.Command.Subcommands {
-			names = append(names, sub.Name)
-		}
-		return usage("%s", nearest.Unknown("command", name, names))
+		return unknownCommand(c.App, name, c.Command.Subcommands)
 	}
 	return cli.ShowSubcommandHelp(c)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
@@ -54,8 +55,10 @@ func matrixCommand() *cli.Command {
 		&cli.DurationFlag{Category: "every trial", Name: "duration", Value: 500 * time.Millisecond, Usage: "steady: measured time"},
 		&cli.StringFlag{Category: "every trial", Name: "count", Value: "0", DefaultText: "none", Usage: "steady: commits to measure instead of a time"},
 		&cli.StringFlag{Category: "every trial", Name: "foreground-rate", Value: "500", Usage: "proposals a second, open loop, while scenarios other than steady run"},
-		&cli.DurationFlag{Category: "every trial", Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "the leader's period"},
-		&cli.DurationFlag{Category: "every trial", Name: "election-timeout", Value: time.Second, Usage: "a follower waits this long to twice as long"},
+		&cli.StringFlag{Category: "every trial", Name: "arrivals", Value: bench.Arrivals[0], Usage: "how an open loop's proposals are spaced: " + strings.Join(bench.Arrivals, ", ")},
+		&cli.StringFlag{Category: "every trial", Name: "leader", DefaultText: "1", Usage: "the replica that is elected first: its number, or its region in a topology"},
+		&cli.StringFlag{Category: "every trial", Name: "heartbeat", Value: "100ms", Usage: "heartbeat interval; several are an axis"},
+		&cli.StringFlag{Category: "every trial", Name: "election-timeout", Value: "1s", Usage: "election timeouts T are drawn from [T, 2T); several are an axis"},
 		&cli.BoolFlag{Category: "every trial", Name: "pre-vote", Value: true, Usage: "replicas ask before they raise the term"},
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
@@ -65,7 +68,7 @@ func matrixCommand() *cli.Command {
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
 
 		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
-		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 3, Usage: "trials of each cell, interleaved with the others"},
+		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 4, Usage: "trials of each cell, interleaved with the others; fewer than 4 give no verdict on differences"},
 		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
 		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
 		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
@@ -96,7 +99,9 @@ Examples:
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
   raftbench run matrix --scenario lag --cut silent,reset --engine raftbench,etcd,hashicorp
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
-  raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp`,
+  raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp
+
+` + topologyHelp,
 		Flags:  flags,
 		Action: runMatrix,
 		BashComplete: completer(map[string]func() []string{
@@ -111,48 +116,21 @@ func runMatrix(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	if c.Bool("quick") {
-		for name, value := range quickSettings {
-			if !c.IsSet(name) {
-				if err := c.Set(name, value); err != nil {
-					return err
-				}
-			}
-		}
-	}
 	format, err := findFormat(c.String("format"))
 	if err != nil {
 		return err
 	}
-	simulated, err := virtualOf(c)
+	simulated, m, err := matrixAsked(c)
 	if err != nil {
 		return err
-	}
-	m, err := matrixOf(c)
-	if err != nil {
-		return err
-	}
-	if simulated != nil {
-		m.Virtual, m.Common.RoundTrip = true, simulated.roundTrip(slices.Max(m.Nodes))
 	}
 	baseline, err := baselineOf(c, m)
 	if err != nil {
 		return err
 	}
-	plan, err := m.Plan()
+	plan, err := planOf(c, m, simulated)
 	if err != nil {
-		return usage("%v", err)
-	}
-	if err := checkPortRange(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
-	}
-	if simulated != nil {
-		if err := simulated.timePasses(plan); err != nil {
-			return err
-		}
-		if err := fits(plan); err != nil {
-			return err
-		}
 	}
 	note := noteOf(c, m)
 	seed := c.Uint64("seed")
@@ -160,33 +138,21 @@ func runMatrix(c *cli.Context) error {
 		seed = uint64(rand.Uint32())
 	}
 	run := bench.Run{Plan: plan, Repeat: m.Repeat, Seed: seed, Open: openLive(c.Int("port")), OpenOwn: openOwn(c.Int("port"))}
-	estimate := run.Estimate().Round(time.Second)
-	if c.Bool("dry-run") {
-		return printPlan(c, &run, estimate, note)
-	}
-	cells := len(runnable(plan))
-	if estimate > longRun && simulated == nil && !c.Bool("yes") {
-		return usage("%d cells x %d trials would take about %v: add --yes to run them, or take fewer", cells, m.Repeat, estimate)
-	}
-	clock, started, where := clockWall, time.Now().UTC(), machine()
 	if simulated != nil {
-		// Neither the day nor the machine has a part in the result.
-		clock, where = clockVirtual, nil
 		run.Virtual, run.Open = true, simulated.open
+	}
+	size := sizeOf(&run)
+	if c.Bool("dry-run") {
+		return printPlan(c, &run, size, note)
+	}
+	if run.Estimate() > longRun && !c.Bool("yes") {
+		return usage("%s would take %s: add --yes to run them, or take fewer", size.what, size.long)
 	}
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
 	}
-	header := results.Header{
-		Job: "matrix", Tag: c.String("tag"), Started: started, Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: clock,
-		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Docs: docsOf(plan), Versions: versions(), Machine: where,
-	}
-	if simulated != nil && simulated.topology != nil {
-		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
-	}
-	for _, p := range plan {
-		header.Cells = append(header.Cells, p.Cell)
-	}
+	header := headerOf(c, m, simulated, &run)
+	header.Baseline = baseline
 	writer, err := begin(c.Context, c.String("out"), header, len(plan)*m.Repeat)
 	if err != nil {
 		return err
@@ -197,18 +163,117 @@ func runMatrix(c *cli.Context) error {
 		}
 		fmt.Fprintln(c.App.ErrWriter, note)
 	}
-	virtually := ""
-	if simulated != nil {
-		virtually = " of virtual time"
-	}
-	fmt.Fprintf(c.App.ErrWriter, "%d cells x %d trials, about %v%s, seed %d, in %s\n", cells, m.Repeat, estimate, virtually, seed, writer.Dir())
+	fmt.Fprintf(c.App.ErrWriter, "%s, %s, seed %d, in %s\n", size.what, size.long, seed, writer.Dir())
 	return carryOut(c, &run, writer, format)
+}
+
+// planOf plans the cells, and finds out whether they can be run.
+func planOf(c *cli.Context, m *bench.Matrix, simulated *virtual) ([]bench.Planned, error) {
+	plan, err := m.Plan()
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	if err := checkPortRange(c.Int("port"), slices.Max(m.Nodes)); err != nil {
+		return nil, err
+	}
+	if simulated == nil {
+		return plan, nil
+	}
+	if err := simulated.timePasses(plan); err != nil {
+		return nil, err
+	}
+	return plan, fits(plan)
+}
+
+// matrixAsked reads all flags that shape the cells. It returns nil for the wall clock's network and disk.
+func matrixAsked(c *cli.Context) (*virtual, *bench.Matrix, error) {
+	given := givenFlags(c) // what --quick sets is not asked for by the user
+	if c.Bool("quick") {
+		for name, value := range quickSettings {
+			if !c.IsSet(name) {
+				if err := c.Set(name, value); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+	}
+	simulated, err := virtualOf(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := matrixOf(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := refuseIdle(given, m); err != nil {
+		return nil, nil, err
+	}
+	if m.Common.Leader, err = leaderOf(c, m, simulated); err != nil {
+		return nil, nil, err
+	}
+	if simulated == nil {
+		return nil, m, nil
+	}
+	for _, e := range m.Engines {
+		if e.Open != nil {
+			return nil, nil, usage("--engine: %s has goroutines and a clock of its own, which --clock virtual cannot hold: leave it out, or give --clock wall", e.Name)
+		}
+	}
+	m.Virtual, m.Common.RoundTrip = true, simulated.roundTrip(slices.Max(m.Nodes))
+	return simulated, m, nil
+}
+
+// runSize says how large a run is, in words.
+type runSize struct {
+	what string // "36 cells x 3 trials"
+	long string // "about 1m8s"
+}
+
+func sizeOf(run *bench.Run) runSize {
+	cells := len(runnable(run.Plan))
+	estimate := run.Estimate()
+	if cells > 0 {
+		estimate = max(estimate, time.Second)
+	}
+	s := runSize{what: units.Count(cells, "cell") + " x " + units.Count(run.Repeat, "trial"), long: "about " + estimate.Round(time.Second).String()}
+	if run.Virtual { // it depends on the machine
+		s.long = "roughly " + estimate.Round(time.Second).String()
+	}
+	return s
+}
+
+// headerOf is the run file's header, but for the baseline.
+func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Run) results.Header {
+	header := results.Header{
+		Job: jobMatrix, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, m, simulated, run.Seed),
+		Seed: run.Seed, Clock: clockWall, Repeat: m.Repeat, Settings: settingsOf(c), Docs: docsOf(run.Plan), Versions: versions(),
+	}
+	delete(header.Settings, "leader") // reports say who led
+	for name := range header.Settings {
+		if idleBecause(name, m) != "" || len(m.Heartbeats) > 0 && name == "heartbeat" || len(m.ElectionTimeouts) > 0 && name == "election-timeout" {
+			delete(header.Settings, name)
+		}
+	}
+	if simulated == nil {
+		header.Machine = machine()
+	} else { // the machine has no part in the result
+		header.Clock = clockVirtual
+	}
+	if simulated != nil && simulated.topology != nil {
+		header.Topology = simulated.recorded()
+		header.Settings["topology"] = simulated.topology.Name
+		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
+	}
+	for _, p := range run.Plan {
+		header.Cells = append(header.Cells, p.Cell)
+	}
+	return header
 }
 
 // defaultStrategies are those of the classroom, and what they lead to.
 const defaultStrategies = "linear-loop,linear-signal,fast-loop,fast-signal,fast-signal-commit,eager"
 
-// matrixOf reads the flags.
+// matrixOf reads the flags of axes and trials.
 func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	m := &bench.Matrix{Repeat: c.Int("repeat"), Name: strategies.String, Choices: strategies.Choices}
 	var err error
@@ -236,9 +301,6 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 		into(c, "clients", number, &m.Clients),
 	}
 	if c.IsSet("rate") {
-		if c.IsSet("clients") {
-			return nil, usage("--clients and --rate exclude each other: a closed loop has clients, an open loop a rate")
-		}
 		lists = append(lists, into(c, "rate", perSecond, &m.Rates))
 	}
 	for _, err := range lists {
@@ -246,9 +308,28 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 			return nil, err
 		}
 	}
-	s := &m.Common
+	if err := checkCuts(m); err != nil {
+		return nil, err
+	}
+	if err := timesOf(c, m); err != nil {
+		return nil, err
+	}
+	return m, settingsOfTrials(c, &m.Common)
+}
+
+// settingsOfTrials reads what holds for every trial, but for times that may be axes.
+func settingsOfTrials(c *cli.Context, s *bench.Settings) error {
 	s.Warmup, s.Duration, s.Timeout = c.Duration("warmup"), c.Duration("duration"), c.Duration("timeout")
-	s.Heartbeat, s.ElectionTimeout = c.Duration("heartbeat"), c.Duration("election-timeout")
+	if c.Duration("timeout") == 0 {
+		return usage("--timeout is 0s: want more than 0, up to %v", bench.MaxDuration)
+	}
+	var arrivals []string
+	if err := names(c, "arrivals", bench.Arrivals, &arrivals); err != nil {
+		return err
+	} else if len(arrivals) != 1 {
+		return usage("--arrivals is %s: it takes one value", nearest.Quote(c.String("arrivals")))
+	}
+	s.Arrivals = arrivals[0]
 	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
 	s.SendApart = c.Bool("send-apart")
 	var count, retain int
@@ -257,14 +338,14 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 		single(c, "foreground-rate", perSecond, &s.Foreground), single(c, "max-append", sizeBytes, &s.MaxAppendBytes),
 	} {
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if count < 0 {
-		return nil, usage("--count is %d: want 0, for a time, or more", count)
+		return usage("--count is %d: want 0, for a time, or more", count)
 	}
 	if retain < 0 {
-		return nil, usage("--retain is %d: want 0, for all, or more", retain)
+		return usage("--retain is %d: want 0, for all, or more", retain)
 	}
 	s.Count, s.Retain = uint64(count), uint64(retain)
 	s.Params = map[string]string{}
@@ -273,12 +354,45 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 			s.Params[p.Name] = plainNumber(c.String(p.Name))
 		}
 	}
-	return m, nil
+	return nil
+}
+
+// timesOf reads heartbeats and election timeouts: one of them holds for all cells, several are an axis.
+func timesOf(c *cli.Context, m *bench.Matrix) error {
+	for _, f := range []struct {
+		name string
+		one  *time.Duration
+		axis *[]time.Duration
+	}{
+		{"heartbeat", &m.Common.Heartbeat, &m.Heartbeats},
+		{"election-timeout", &m.Common.ElectionTimeout, &m.ElectionTimeouts},
+	} {
+		values, err := list(c, f.name, duration)
+		if err != nil {
+			return err
+		}
+		if *f.one = values[0]; len(values) > 1 {
+			*f.axis = values
+		}
+	}
+	return nil
 }
 
 func into[T comparable](c *cli.Context, name string, parse func(string) (T, error), values *[]T) (err error) {
 	*values, err = list(c, name, parse)
 	return err
+}
+
+// checkCuts refuses what cannot be told apart.
+func checkCuts(m *bench.Matrix) error {
+	if slices.Contains(m.Cuts, cluster.ResetCut) && slices.Contains(m.Transports, datagram) {
+		return resetOverDatagrams()
+	}
+	return nil
+}
+
+func resetOverDatagrams() error {
+	return usage("--cut reset has no meaning over %s, where no connection can break: take another transport, or --cut silent", datagram)
 }
 
 func cutKind(name string) (cluster.CutKind, error) {
@@ -387,7 +501,7 @@ func noteOf(c *cli.Context, m *bench.Matrix) string {
 		return ""
 	}
 	var flags, names []string
-	for _, name := range append([]string{"strategy"}, strategies.Axes()...) {
+	for _, name := range slices.Concat([]string{"strategy"}, strategies.Axes(), []string{"baseline"}) {
 		if c.IsSet(name) {
 			flags = append(flags, "--"+name)
 		}
@@ -500,38 +614,8 @@ func settingsOf(c *cli.Context) map[string]string {
 	return s
 }
 
-// again writes a command line that names every setting which shapes the run, so that defaults of a later version do not
-// change it.
-func again(c *cli.Context, seed uint64) string {
-	words := []string{"raftbench run matrix"}
-	for _, f := range c.Command.Flags {
-		name := f.Names()[0]
-		value := fmt.Sprint(c.Value(name))
-		switch name {
-		case "quick", "dry-run", "yes", "out", "format", "help", "seed":
-			continue
-		case "strategy":
-			if value == "" && !slices.ContainsFunc(strategies.Axes(), c.IsSet) {
-				value = defaultStrategies
-			}
-		}
-		if value == "" || value == "0" && name == "port" || categoryOf(f) == virtualCategory && !shapesVirtual(c, f) {
-			continue
-		}
-		words = append(words, "--"+name+"="+shellQuote(value))
-	}
-	return strings.Join(append(words, fmt.Sprintf("--seed=%d", seed)), " ")
-}
-
-func shellQuote(text string) string {
-	if strings.ContainsAny(text, " ()'\"$&;|<>*?") {
-		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-	}
-	return text
-}
-
 // printPlan writes the plan: the cells that would be run, those that cannot be and why, and the note, unless it is "".
-func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration, note string) error {
+func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error {
 	var rows [][]string
 	engine := []string{"engine"}
 	if !slices.ContainsFunc(run.Plan, func(p bench.Planned) bool { return p.Cell.Engine != run.Plan[0].Cell.Engine }) {
@@ -539,7 +623,7 @@ func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration, note stri
 	}
 	plan := runnable(run.Plan)
 	for _, p := range plan {
-		load := fmt.Sprintf("%d clients", p.Cell.Clients)
+		load := units.Count(p.Cell.Clients, "client")
 		if p.Cell.RatePerSec > 0 {
 			load = strconv.FormatFloat(p.Cell.RatePerSec, 'f', -1, 64) + "/s"
 		}
@@ -548,7 +632,7 @@ func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration, note stri
 			row = append(row, p.Cell.Engine)
 		}
 		rows = append(rows, append(row, p.Cell.Strategy, strconv.Itoa(p.Cell.Nodes),
-			fmt.Sprintf("%d B", p.Cell.PayloadBytes), load, p.Estimate.Round(10*time.Millisecond).String()))
+			units.Bytes(p.Cell.PayloadBytes), load, p.Estimate.Round(10*time.Millisecond).String()))
 	}
 	if len(rows) > 0 {
 		head := slices.Concat([]string{"scenario", "transport"}, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
@@ -556,7 +640,7 @@ func printPlan(c *cli.Context, run *bench.Run, estimate time.Duration, note stri
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%d cells x %d trials: about %v\n", len(plan), run.Repeat, estimate)
+	_, err := fmt.Fprintf(c.App.Writer, "%s: %s\n", size.what, size.long)
 	var said []string
 	for _, p := range run.Plan {
 		line := fmt.Sprintf("not run: %s with %s: %s\n", p.Cell.Scenario, p.Cell.Engine, p.Refused)

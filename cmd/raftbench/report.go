@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/reports"
 	"github.com/raftbench/raftbench/results"
 )
@@ -46,7 +47,7 @@ Examples:
 				return usage("run %s: its header's job is %s: want %s: the file was made by another program or version, or changed",
 					c.Args().First(), nearest.Quote(run.Header.Job), strings.Join(jobs, " or "))
 			}
-			if err := format.Write(c.App.Writer, run); err != nil {
+			if err := format.Write(terminal(c), run); err != nil {
 				return output(err)
 			}
 			return verdict(run)
@@ -80,7 +81,7 @@ func formatNames() []string {
 func verdict(run *results.Run) error {
 	count := map[results.Status]int{}
 	first := map[results.Status]string{}
-	planned := len(run.Header.Cells) * run.Header.Repeat
+	planned := plannedTrials(run)
 	for _, t := range run.Trials {
 		status, reason := t.Status, t.Reason
 		if err := t.Check(); err != nil { // as reports do: a file may have been changed since it was written
@@ -92,25 +93,51 @@ func verdict(run *results.Run) error {
 			first[status] = reason
 		}
 	}
-	invalid := "trials are INVALID"
+	share := func(status results.Status) string { return shareOf(count[status], len(run.Trials), "trial") }
+	invalid := share(results.Invalid) + " INVALID"
 	if run.Header.Job == results.JobLab {
-		invalid = "tests failed"
+		invalid = fmt.Sprintf("%d of %s failed", count[results.Invalid], units.Count(len(run.Trials), "test"))
 	}
 	switch {
 	case count[results.Invalid] > 0:
-		return exitError{exitUnsafe, fmt.Errorf("%d of %d %s, the first because: %s", count[results.Invalid], len(run.Trials), invalid, first[results.Invalid])}
+		return exitError{exitUnsafe, fmt.Errorf("%s, the first because: %s", invalid, first[results.Invalid])}
 	case run.End == nil:
-		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %d of %d trials are there", len(run.Trials), planned)}
+		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %s there", shareOf(len(run.Trials), planned, "trial"))}
 	case run.End.Interrupted:
-		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %d of %d trials are there", len(run.Trials)-count[results.Interrupted], planned)}
+		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %s there", shareOf(len(run.Trials)-count[results.Interrupted], planned, "trial"))}
 	case count[results.Failed] > 0:
-		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials could not be measured, the first because: %s", count[results.Failed], len(run.Trials), first[results.Failed])}
+		return exitError{exitInconclusive, fmt.Errorf("%d of %s could not be measured, the first because: %s", count[results.Failed], units.Count(len(run.Trials), "trial"), first[results.Failed])}
 	case count[results.Inconclusive] > 0:
-		return exitError{exitInconclusive, fmt.Errorf("%d of %d trials are inconclusive, the first because: %s", count[results.Inconclusive], len(run.Trials), first[results.Inconclusive])}
+		return exitError{exitInconclusive, fmt.Errorf("%s inconclusive, the first because: %s", share(results.Inconclusive), first[results.Inconclusive])}
+	case len(run.Trials) == 0:
+		return exitError{exitInconclusive, errors.New("the run file holds no trials: nothing was measured, or they were taken out")}
+	case len(run.Trials) < planned:
+		return exitError{exitInconclusive, fmt.Errorf("the run came to its end, but only %s in its file: others were taken out", shareOf(len(run.Trials), planned, "trial"))}
 	case len(run.Trials) > 0 && count[results.NotApplicable] == len(run.Trials):
 		return exitError{exitInconclusive, fmt.Errorf("nothing could be measured, the first because: %s", first[results.NotApplicable])}
 	}
 	return nil
+}
+
+// plannedTrials returns how many trials a run's file has that came to its end: of a cell that its engine cannot run,
+// there is one, which says so.
+func plannedTrials(run *results.Run) int {
+	planned := len(run.Header.Cells) * run.Header.Repeat
+	for _, t := range run.Trials {
+		if t.Status == results.NotApplicable {
+			planned -= run.Header.Repeat - 1
+		}
+	}
+	return planned
+}
+
+// shareOf begins a sentence about n of some things: "1 of 3 trials is".
+func shareOf(n, of int, noun string) string {
+	verb := "are"
+	if n == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("%d of %s %s", n, units.Count(of, noun), verb)
 }
 
 // writeReports puts the reports that every run gets beside its run file.
@@ -120,8 +147,10 @@ func writeReports(dir string, run *results.Run) error {
 		if err != nil {
 			return err
 		}
-		if err := writeReport(filepath.Join(dir, r.file), format, run); err != nil {
-			return environment(fmt.Errorf("writing a report: %w: the run file is whole, raftbench report %s reads it", err, dir))
+		if err := writeReport(filepath.Join(dir, r.file), format, run); errors.Is(err, fs.ErrNotExist) {
+			return environment(fmt.Errorf("results folder %s: it vanished during the run: what is printed is all that is left of it", dir))
+		} else if err != nil {
+			return environment(fmt.Errorf("writing a report: %w: the run file is whole, raftbench report %s reads it", err, shellQuote(dir)))
 		}
 	}
 	return nil

@@ -106,11 +106,11 @@ func record(c *cli.Context, estimate time.Duration, do func(p *progress, done fu
 			broken = exitError{exitEnvironment, err}
 		}
 	}
+	// Reports are made from the file, as a later reader makes them.
+	read, err := writer.ReadBack()
 	if err := writer.Close(); err != nil && broken.err == nil {
 		broken = exitError{exitEnvironment, err}
 	}
-	// Reports are made from the file, as a later reader makes them.
-	read, err := results.Read(writer.Dir())
 	if err != nil {
 		return environment(errors.Join(broken.err, err))
 	}
@@ -119,7 +119,7 @@ func record(c *cli.Context, estimate time.Duration, do func(p *progress, done fu
 			broken = exitError{exitEnvironment, err}
 		}
 	}
-	if err := format.Write(c.App.Writer, read); err != nil {
+	if err := format.Write(terminal(c), read); err != nil {
 		return output(err)
 	}
 	if broken.err != nil {

@@ -3,19 +3,26 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/raftbench/raftbench/results"
 )
 
 func TestMain(m *testing.M) {
@@ -24,11 +31,16 @@ func TestMain(m *testing.M) {
 
 // TestDialogues plays what users and testers type, and checks what they are told and how the program ends.
 func TestDialogues(t *testing.T) {
+	// Under nohup, programs that a test starts would ignore a hangup, too; a signal that is caught is theirs to decide on.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	testscript.Run(t, testscript.Params{
 		Dir:       "testdata/script",
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": cmdStatus, "during": cmdDuring, "columns": cmdColumns, "tinydisk": cmdTinyDisk, "occupy": cmdOccupy,
+			"again": cmdAgain,
 		},
 	})
 }
@@ -66,8 +78,8 @@ func statusOf(ts *testscript.TestScript, err error) int {
 }
 
 // cmdDuring runs a command and, as soon as its standard error matches an expression, does something to it, which must
-// end it with a status: during 'trials' interrupt 4 raftbench run matrix. What can be done: interrupt, interrupt-twice, and
-// fill:FOLDER, which writes a file until the folder's disk is full.
+// end it with a status: during 'trials' interrupt 4 raftbench run matrix. What can be done: interrupt, interrupt-twice,
+// hangup, hangup-twice, hangup-on (until it has ended), remove:FOLDER, and fill:FOLDER, which writes a file until the folder's disk is full.
 func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: during REGEXP interrupt|interrupt-twice|fill:FOLDER STATUS command...")
@@ -94,18 +106,10 @@ func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 			continue
 		}
 		moment = nil
-		what, folder, _ := strings.Cut(args[1], ":")
-		switch what {
-		case "fill":
-			fill(ts, ts.MkAbs(folder))
-		case "interrupt":
-			ts.Check(cmd.Process.Signal(os.Interrupt))
-		case "interrupt-twice":
-			ts.Check(cmd.Process.Signal(os.Interrupt))
-			moment = regexp.MustCompile(`once more`) // the first has arrived
-			args[1] = "interrupt"
-		default:
-			ts.Fatalf("during cannot %q", what)
+		what, twice := strings.CutSuffix(args[1], "-twice")
+		disturb(ts, cmd.Process, what)
+		if twice {
+			moment, args[1] = regexp.MustCompile(`once more`), what // the first has arrived
 		}
 	}
 	got := statusOf(ts, cmd.Wait())
@@ -117,6 +121,34 @@ func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(got) != args[2] {
 		ts.Fatalf("exit status is %d, want %s", got, args[2])
+	}
+}
+
+// disturb does to a running program what cmdDuring can.
+func disturb(ts *testscript.TestScript, p *os.Process, what string) {
+	what, folder, _ := strings.Cut(what, ":")
+	send := func(s os.Signal) {
+		if err := p.Signal(s); !errors.Is(err, os.ErrProcessDone) { // it may be quick to end
+			ts.Check(err)
+		}
+	}
+	switch what {
+	case "fill":
+		fill(ts, ts.MkAbs(folder))
+	case "remove":
+		ts.Check(os.RemoveAll(ts.MkAbs(folder)))
+	case "interrupt":
+		send(os.Interrupt)
+	case "hangup":
+		send(syscall.SIGHUP)
+	case "hangup-on":
+		go func() {
+			for p.Signal(syscall.SIGHUP) == nil { // to its last moment
+				runtime.Gosched()
+			}
+		}()
+	default:
+		ts.Fatalf("during cannot %q", what)
 	}
 }
 
@@ -163,6 +195,62 @@ func cmdOccupy(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+// cmdAgain pastes the line that a run's report gives to run it again into a shell, and checks that the second run, in a
+// folder of its own, is the same: again FIRST SECOND, where both are --out folders that hold one run.
+func cmdAgain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: again FIRST SECOND")
+	}
+	readOnly := func(out string) (*results.Run, string) {
+		found, err := filepath.Glob(ts.MkAbs(out) + "/2*")
+		ts.Check(err)
+		if len(found) != 1 {
+			ts.Fatalf("%d runs in %s", len(found), out)
+		}
+		run, err := results.Read(found[0])
+		ts.Check(err)
+		return run, found[0]
+	}
+	first, dir := readOnly(args[0])
+	_, rest, _ := strings.Cut(ts.ReadFile(dir+"/report.md"), "## Run it again\n\n```sh\n")
+	line, _, ok := strings.Cut(rest, "\n```")
+	if !ok || line != first.Header.Again {
+		ts.Fatalf("the report says %q, the run file %q", line, first.Header.Again)
+	}
+	ts.Check(ts.Exec("sh", "-c", line+" --out "+args[1]))
+	second, _ := readOnly(args[1])
+	if line != second.Header.Again {
+		ts.Fatalf("the second run would be run again by another line:\n%s\n%s", line, second.Header.Again)
+	}
+	for _, run := range []*results.Run{first, second} { // where a topology was read from, and what it has beside, may differ
+		if t := run.Header.Topology; t != nil {
+			used := 0
+			for _, c := range run.Header.Cells {
+				used = max(used, min(c.Nodes, len(t.Regions)))
+			}
+			t.Name, t.Source, t.Regions, t.RoundTripsMs = "", "", t.Regions[:used], t.RoundTripsMs[:used]
+			for i, row := range t.RoundTripsMs {
+				t.RoundTripsMs[i] = row[:used]
+			}
+			delete(run.Header.Settings, "topology")
+		}
+		run.Header.Started, run.Header.Args, run.End.Finished = time.Time{}, nil, time.Time{}
+		for i := range run.Trials {
+			t := &run.Trials[i]
+			if run.Header.Clock == clockWall {
+				run.Trials[i] = results.Trial{Cell: t.Cell, Repeat: t.Repeat, Order: t.Order}
+			}
+		}
+	}
+	a, err := json.Marshal(first)
+	ts.Check(err)
+	b, err := json.Marshal(second)
+	ts.Check(err)
+	if !bytes.Equal(a, b) {
+		ts.Fatalf("another run:\n%.2000s\n%.2000s", a, b)
+	}
 }
 
 // condition answers the scripts' [tinydisk]: whether small disks can be made here.

@@ -27,7 +27,7 @@ const virtualCategory = "virtual time"
 func virtualFlags() []cli.Flag {
 	lan := sim.LAN()
 	return []cli.Flag{
-		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(sim.Topologies(), ", ") + ", or a CSV file"},
+		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(sim.Topologies(), ", ") + ", or a CSV file, see above"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "delay", Value: lan.Delay, Usage: "one way, between any two replicas"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "jitter", Usage: "how much delays vary"},
 		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: sim.Uniform.String(), Usage: "how they vary: " + strings.Join(sim.Distributions, ", ")},
@@ -55,17 +55,7 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 	switch clock := c.String("clock"); clock {
 	case clockVirtual:
 	case clockWall:
-		for _, f := range virtualFlags() {
-			if name := f.Names()[0]; c.IsSet(name) {
-				return nil, usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
-			}
-		}
-		for _, k := range virtualTransports {
-			if slices.Contains(transportsAsked(c), k.name) {
-				return nil, usage("--transport: %s is for --clock virtual: on the wall clock there are %s", k.name, strings.Join(transportNames(), ", "))
-			}
-		}
-		return nil, nil
+		return nil, refuseVirtual(c)
 	default:
 		return nil, usage("--clock: %s", nearest.Unknown("clock", clock, []string{clockWall, clockVirtual}))
 	}
@@ -88,8 +78,8 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 		if c.IsSet("delay") {
 			return nil, usage("--delay and --topology exclude each other: a topology has the delays")
 		}
-		if v.topology, err = sim.LoadTopology(name); err != nil {
-			return nil, usage("--topology: %v", err)
+		if v.topology, err = loadTopology(c.Context, name); err != nil {
+			return nil, err
 		}
 	}
 	for name, value := range map[string]*float64{"loss": &v.link.Loss, "duplicate": &v.link.Duplicate, "reorder": &v.link.Reorder} {
@@ -122,6 +112,21 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 		return nil, usage("%v", err)
 	}
 	return v, nil
+}
+
+// refuseVirtual refuses what there is in virtual time alone.
+func refuseVirtual(c *cli.Context) error {
+	for _, f := range virtualFlags() {
+		if name := f.Names()[0]; c.IsSet(name) {
+			return usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
+		}
+	}
+	for _, k := range virtualTransports {
+		if slices.Contains(transportsAsked(c), k.name) {
+			return usage("--transport: %s is for --clock virtual: on the wall clock there are %s", k.name, strings.Join(transportNames(), ", "))
+		}
+	}
+	return nil
 }
 
 // idle refuses what is out of range, and flags that would change nothing: a user who gives one expects that it does.
@@ -204,27 +209,6 @@ func (v *virtual) roundTrip(nodes int) time.Duration {
 		return v.topology.Slowest(nodes)
 	}
 	return 2 * v.link.Delay
-}
-
-// regions names the replicas' regions, for the run's settings.
-func (v *virtual) regions(nodes int) string {
-	var list []string
-	for id := raft.ID(1); id <= raft.ID(nodes); id++ {
-		list = append(list, fmt.Sprintf("%d %s", id, v.topology.Regions[v.topology.Region(id)]))
-	}
-	return strings.Join(list, ", ")
-}
-
-func listTopologies() ([]string, [][]string) {
-	var rows [][]string
-	for _, name := range sim.Topologies() {
-		t, err := sim.LoadTopology(name)
-		if err != nil {
-			panic(err) // it is part of the program
-		}
-		rows = append(rows, []string{name, strings.Join(t.Regions, ", ") + ". " + t.Source})
-	}
-	return []string{"topology", "regions, and where the figures are from"}, rows
 }
 
 // open makes a simulated group.

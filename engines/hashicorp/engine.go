@@ -9,8 +9,10 @@
 // ElectionTimeout are the election timeout, heartbeats go out every tenth to fifth of it, the leader's lease is half of
 // it, and followers learn what is committed at the latest after CommitTimeout, which is 1 ms (see commitTimeout).
 //
-// What differs from the other engines: it measures entries in a message by number, not bytes. A link that is cut one way
-// is cut both ways, since its calls need an answer: connections break, and new ones are refused until it is healed.
+// What differs from the other engines: it measures entries in a message by number, not bytes. Its calls travel
+// on byte streams, of which nothing can be missing in the middle: what is sent across a silent cut waits in its connection,
+// and arrives when TCP would have sent it again after the healing (0.2 s after the first attempt, then 0.4 s, ...). A reset
+// of one direction cuts both, since no connection is made: connections break, and new ones are refused until it is healed.
 // Messages cannot be delayed or lost one by one. It has no snapshots: the log is never shortened beyond what all have
 // applied, and a restarted replica finds its state machine as of the last look at what may be forgotten. A leader cannot
 // tell a failed proposal from one of unknown fate when it loses its leadership: all are unknown.

@@ -32,7 +32,7 @@ type Group struct {
 	catchingUp atomic.Bool
 
 	mu      sync.Mutex
-	cut     map[link]bool
+	cut     map[link]cut
 	closing bool // and nothing new begins in the background
 
 	ctx    context.Context // of the timers of At
@@ -43,6 +43,9 @@ type Group struct {
 }
 
 type link struct{ from, to raft.ID }
+
+// cut is the state of a link.
+type cut struct{ on, reset bool }
 
 // Open starts a group. Errors wrap raft.ErrConfig, or are the system's, about a port for example.
 func Open(at engines.Place, cfg cluster.Config, o Options) (*Group, error) {
@@ -62,7 +65,7 @@ func Open(at engines.Place, cfg cluster.Config, o Options) (*Group, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Group{cfg: cfg, options: o, identity: rand.Uint64(), origin: time.Now(), network: network, layer: layer,
-		applied: make([]atomic.Uint64, cfg.Replicas), cut: map[link]bool{}, ctx: ctx, cancel: cancel}
+		applied: make([]atomic.Uint64, cfg.Replicas), cut: map[link]cut{}, ctx: ctx, cancel: cancel}
 	if err := g.open(at); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -150,7 +153,7 @@ func (g *Group) Status(id raft.ID) cluster.Status { return g.replica(id).status(
 // Crash closes a replica's connections and shuts the library down; its store survives. A client that is being answered
 // is not waited for: it may be the one that asks.
 func (g *Group) Crash(id raft.ID) {
-	if !cluster.CalledBy("hashicorp.(*answers).answer") {
+	if !cluster.CalledBy(cluster.Tells) {
 		g.replica(id).crash()
 		return
 	}
@@ -193,48 +196,57 @@ func (g *Group) Resume(id raft.ID) {
 	}
 }
 
-// Cut breaks the connections between two replicas, and refuses new ones until Heal; see the package's doc for the other
-// direction.
-func (g *Group) Cut(from, to raft.ID, _ cluster.CutKind) { g.setLink(from, to, true) }
+// Cut holds what from sends to to until Heal, or breaks the connections between the two and refuses new ones: see the
+// package's doc.
+func (g *Group) Cut(from, to raft.ID, kind cluster.CutKind) {
+	g.mu.Lock()
+	c := g.cut[link{from, to}]
+	g.cut[link{from, to}] = cut{on: true, reset: c.reset || kind == cluster.ResetCut}
+	g.mu.Unlock()
+	g.relink(from, to)
+}
 
 // Heal ends a Cut.
-func (g *Group) Heal(from, to raft.ID) { g.setLink(from, to, false) }
-
-func (g *Group) setLink(from, to raft.ID, cut bool) {
+func (g *Group) Heal(from, to raft.ID) {
 	g.mu.Lock()
-	g.cut[link{from, to}] = cut
-	whole := !g.cut[link{from, to}] && !g.cut[link{to, from}]
+	delete(g.cut, link{from, to})
 	g.mu.Unlock()
-	if whole {
+	if g.linked(from, to) {
 		g.catchingUp.Store(true)
 	}
-	for _, end := range []link{{from, to}, {to, from}} {
+	g.relink(from, to)
+}
+
+// relink tells both ends of a link how far they reach.
+func (g *Group) relink(a, b raft.ID) {
+	for _, end := range []link{{a, b}, {b, a}} {
 		r := g.replica(end.from)
 		r.life.RLock()
 		if r.raft != nil {
-			r.streams.setLink(end.to, whole)
+			r.streams.setLink(end.to, g.reach(end.from, end.to))
 		}
 		r.life.RUnlock()
 	}
 }
 
-// linked reports whether two replicas can reach each other.
-func (g *Group) linked(a, b raft.ID) bool {
+// reach returns what becomes of what one replica sends to another.
+func (g *Group) reach(from, to raft.ID) reach {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return !g.cut[link{a, b}] && !g.cut[link{b, a}]
+	there, back := g.cut[link{from, to}], g.cut[link{to, from}]
+	switch {
+	case there.reset || back.reset:
+		return refused
+	case there.on:
+		return held
+	case back.on:
+		return unanswered
+	}
+	return open
 }
 
-// cutFrom returns the replicas that one cannot reach.
-func (g *Group) cutFrom(id raft.ID) map[raft.ID]bool {
-	far := map[raft.ID]bool{}
-	for _, r := range g.replicas {
-		if r.id != id && !g.linked(id, r.id) {
-			far[r.id] = true
-		}
-	}
-	return far
-}
+// linked reports whether two replicas can reach each other.
+func (g *Group) linked(a, b raft.ID) bool { return g.reach(a, b) == open }
 
 // SetConditions can only mean that there are none.
 func (g *Group) SetConditions(c cluster.Conditions) {

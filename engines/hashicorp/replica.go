@@ -66,8 +66,10 @@ func (r *replica) open(carrier transports.Carrier) error {
 	r.digest, r.applied, r.term, r.boxed = digest, applied, term, term
 	r.machine.Unlock()
 	streams := newStreams(r.g.identity, r.id, carrier, r.g.idOf, &r.bytes, &r.writes)
-	for peer := range r.g.cutFrom(r.id) {
-		streams.setLink(peer, false)
+	for _, peer := range r.g.replicas {
+		if far := r.g.reach(r.id, peer.id); peer != r && far != open {
+			streams.setLink(peer.id, far)
+		}
 	}
 	logger := hclog.NewNullLogger()
 	net := hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{Stream: streams, MaxPool: 8,
@@ -384,13 +386,11 @@ func (a *answers) answer(future hraft.ApplyFuture, p *cluster.Proposal) {
 			p.Accepted(p)
 		}
 		p.Stages.Applied = a.r.g.Now()
-		p.Outcome = cluster.Committed
-		p.Done(p)
+		p.Tell(cluster.Committed, nil)
 	case errors.Is(err, hraft.ErrNotLeader), errors.Is(err, hraft.ErrLeadershipTransferInProgress):
 		p.Refuse(a.r.id, raft.ErrNotLeader)
 	default: // leadership lost, or shut down: it may be committed or not
-		p.Outcome = cluster.Unknown
-		p.Done(p)
+		p.Tell(cluster.Unknown, nil)
 	}
 }
 

@@ -29,8 +29,11 @@ type streams struct {
 	accepted chan *stream
 	wg       sync.WaitGroup // of the accepting side
 
+	strangers transports.Strangers
+
 	mu    sync.Mutex
-	cut   map[raft.ID]bool
+	ways  map[raft.ID]way               // of links that have been cut
+	cuts  atomic.Bool                   // there are any
 	gate  atomic.Pointer[chan struct{}] // not nil while nothing may flow
 	open  map[*stream]bool
 	ended bool
@@ -50,7 +53,7 @@ var (
 )
 
 func newStreams(group uint64, self raft.ID, carrier transports.Carrier, idOf func(string) raft.ID, bytes, writes *atomic.Uint64) *streams {
-	s := &streams{group: group, self: self, carrier: carrier, idOf: idOf, accepted: make(chan *stream), cut: map[raft.ID]bool{},
+	s := &streams{group: group, self: self, carrier: carrier, idOf: idOf, accepted: make(chan *stream), ways: map[raft.ID]way{},
 		open: map[*stream]bool{}, bytes: bytes, writes: writes}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Go(s.listen)
@@ -74,6 +77,9 @@ func (s *streams) listen() {
 			}
 			continue
 		}
+		if tooMany := s.strangers.Add(conn); tooMany != nil {
+			tooMany.Close()
+		}
 		s.wg.Go(func() { s.welcome(conn) })
 	}
 }
@@ -83,7 +89,7 @@ func (s *streams) welcome(conn transports.Conn) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	st, err := s.readHello(ctx, conn)
-	if err != nil || !stop() {
+	if s.strangers.Remove(conn) || err != nil || !stop() {
 		conn.Close()
 		return
 	}
@@ -106,7 +112,11 @@ func (s *streams) readHello(ctx context.Context, conn transports.Conn) (*stream,
 	if binary.LittleEndian.Uint64(hello[:]) != s.group {
 		return nil, errors.New("hashicorp: a stranger")
 	}
-	return s.add(raft.ID(binary.LittleEndian.Uint64(hello[8:])), conn, bare)
+	from := raft.ID(binary.LittleEndian.Uint64(hello[8:]))
+	if proven := conn.Peer(); proven != 0 && proven != from {
+		return nil, fmt.Errorf("hashicorp: replica %d with the certificate of %d", from, proven)
+	}
+	return s.add(from, conn, bare)
 }
 
 // Dial connects to a replica's address.
@@ -117,6 +127,9 @@ func (s *streams) Dial(address hraft.ServerAddress, _ time.Duration) (net.Conn, 
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, handshake)
 	defer cancel()
+	if !s.await(peer, open, retransmitOpen, ctx.Done()) {
+		return nil, ctx.Err()
+	}
 	conn, err := s.carrier.Dial(ctx, string(address))
 	if err != nil {
 		return nil, err
@@ -138,6 +151,9 @@ func (s *streams) hello(ctx context.Context, peer raft.ID, conn transports.Conn)
 	if err != nil {
 		return nil, err
 	}
+	if proven := conn.Peer(); proven != 0 && proven != peer {
+		return nil, fmt.Errorf("hashicorp: replica %d has the certificate of %d", peer, proven)
+	}
 	hello := binary.LittleEndian.AppendUint64(nil, s.group)
 	hello = binary.LittleEndian.AppendUint64(hello, uint64(s.self))
 	if _, err := bare.Write(hello); err != nil {
@@ -152,7 +168,7 @@ func (s *streams) passable(peer raft.ID) error {
 	switch {
 	case s.ended:
 		return errClosed
-	case s.cut[peer]:
+	case s.ways[peer].reach == refused:
 		return fmt.Errorf("%w to replica %d", errCut, peer)
 	}
 	return nil
@@ -169,23 +185,92 @@ func (s *streams) add(peer raft.ID, conn transports.Conn, bare transports.Stream
 	return st, nil
 }
 
-// setLink cuts or heals the link with a peer. Cutting ends its connections.
-func (s *streams) setLink(peer raft.ID, up bool) {
+// reach is what becomes of what is sent to a peer.
+type reach uint8
+
+const (
+	open       reach = iota
+	unanswered       // it arrives, and nothing comes back: no connection can be made
+	held             // it is lost on the way, and the connection sends it again and again
+	refused          // there are no connections
+)
+
+// way is a peer's link, and a channel that is closed when it changes.
+type way struct {
+	reach   reach
+	changed chan struct{}
+}
+
+// setLink changes the link with a peer. Refusing ends its connections.
+func (s *streams) setLink(peer raft.ID, to reach) {
 	s.mu.Lock()
-	if up {
-		delete(s.cut, peer)
-	} else {
-		s.cut[peer] = true
+	if was := s.ways[peer]; was.changed != nil {
+		close(was.changed)
 	}
+	s.ways[peer] = way{to, make(chan struct{})}
+	s.cuts.Store(true)
 	var list []*stream
 	for st := range s.open {
-		if st.peer == peer && !up {
+		if st.peer == peer && to == refused {
 			list = append(list, st)
 		}
 	}
 	s.mu.Unlock()
 	for _, st := range list {
 		st.Close()
+	}
+}
+
+// A connection sends again what is not acknowledged after this long, and after twice as long each time: the least that
+// Linux waits, above RFC 6298's rule for round trips as short as these; section 2.1 there for one that is not made yet.
+const (
+	retransmit     = 200 * time.Millisecond
+	retransmitOpen = time.Second
+)
+
+// await blocks for as long as the link to a peer is worse than it may be, and then until a connection would send again
+// what was lost at first. Nobody is told that the link is whole. It returns false if done is closed before.
+func (s *streams) await(peer raft.ID, worst reach, first time.Duration, done <-chan struct{}) bool {
+	if !s.cuts.Load() {
+		return true
+	}
+	var began time.Time
+	for {
+		s.mu.Lock()
+		w := s.ways[peer]
+		s.mu.Unlock()
+		if w.reach <= worst || w.reach == refused {
+			return began.IsZero() || s.pause(untilRetransmission(time.Since(began), first), done)
+		}
+		if began.IsZero() {
+			began = time.Now()
+		}
+		select {
+		case <-w.changed:
+		case <-done:
+			return false
+		}
+	}
+}
+
+// untilRetransmission returns how long after a loss's age the next attempt is.
+func untilRetransmission(age, first time.Duration) time.Duration {
+	at := first
+	for wait := first; at < age; at += wait {
+		wait *= 2
+	}
+	return at - age
+}
+
+// pause waits for d and reports true, or false if done is closed before.
+func (s *streams) pause(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-done:
+		return false
 	}
 }
 
@@ -264,6 +349,7 @@ func (st *stream) Read(b []byte) (int, error) {
 
 func (st *stream) Write(b []byte) (int, error) {
 	st.layer.wait(st.closed)
+	st.layer.await(st.peer, unanswered, retransmit, st.closed)
 	n, err := st.Stream.Write(b)
 	st.layer.bytes.Add(uint64(n))
 	st.layer.writes.Add(1)

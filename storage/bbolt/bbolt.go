@@ -1,9 +1,10 @@
-// Package bbolt keeps a replica's state in a bbolt database, as users of hashicorp/raft have it with raft-boltdb: a B+tree
-// of entries by index, one synced transaction for all that gathered, snapshots as files beside it.
+// Package bbolt keeps a replica's state in a bbolt database, as users of hashicorp/raft have it with raft-boltdb: a
+// B+tree of entries by index, one synced transaction for all that gathered, snapshots as files beside it.
 //
-// bbolt has no checksums of its pages. Entries and state have one here, so what was damaged in them is noticed, as is what
-// is missing; damage to pages that are free, or hold only the tree's shape, may be noticed later, by a transaction that
-// fails or a panic. An error names the file, and an offset only where the file is too short. The file never shrinks.
+// bbolt has no checksums of its pages. Entries and state have one here, so what was damaged in them is noticed, as is
+// what is missing; damage to pages that are free, or hold only the tree's shape, may be noticed later, by a
+// transaction that fails or a panic. An error names the file, and an offset only where the file is too short. The file
+// never shrinks.
 package bbolt
 
 import (
@@ -105,7 +106,8 @@ func (d *database) load() (s storage.State, err error) {
 	return s, nil
 }
 
-// read opens the database and reads all of it. Where the tree is damaged bbolt panics, or reads memory that is not there.
+// read opens the database and reads all of it. Where the tree is damaged bbolt panics, or reads memory that is not
+// there.
 func (d *database) read() (s storage.State, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -133,8 +135,8 @@ func (d *database) read() (s storage.State, err error) {
 	if err := d.db.View(func(tx *bolt.Tx) error { s, err = d.readAll(tx); return err }); err != nil {
 		return s, err
 	}
-	// What a process wrote that was killed may be in the page cache alone.
-	return s, d.file.Sync()
+	// What a process wrote that was killed may be in the page cache alone, the file's name too.
+	return s, errors.Join(d.file.Sync(), d.dir.Sync())
 }
 
 // create makes a database that has its name when it is complete.
@@ -196,7 +198,9 @@ func (d *database) putState(tx *bolt.Tx) error {
 
 func (d *database) encode() []byte {
 	var b []byte
-	for _, v := range [...]uint64{version, d.options.Group, uint64(d.options.Replica), d.term, uint64(d.vote), d.base, d.baseTerm, d.last} {
+	o := &d.options
+	for _, v := range [...]uint64{version, o.Group, uint64(o.Replica),
+		d.term, uint64(d.vote), d.base, d.baseTerm, d.last} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
@@ -207,8 +211,8 @@ func (d *database) decode(b []byte) error {
 		return d.damaged("there is no state in it")
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
-	if v := word(0); v > version && v < 1<<32 {
-		return fmt.Errorf("%w: %s has format %d, this program reads up to %d: use a newer one", storage.ErrFormat, d.path, v, version)
+	if err := storage.CheckFormat(d.path, word(0), version); err != nil {
+		return err
 	}
 	if len(b) != 8*8+4 || crc32.Checksum(b[:64], castagnoli) != binary.LittleEndian.Uint32(b[64:]) {
 		return d.damaged("the checksum of its state is wrong")

@@ -10,3 +10,5 @@ import (
 func TestConformance(t *testing.T) {
 	conformance.Run(t, conformance.Kind{Open: bbolt.Open, Restarts: 300})
 }
+
+func BenchmarkStorage(b *testing.B) { conformance.Benchmark(b, conformance.Kind{Open: bbolt.Open}) }

@@ -1,8 +1,9 @@
-// Package conformance is the suite of tests that every storage passes: what storage.Storage promises, tried with random
-// saves against a model, with a crash or a failure at every step, with damaged files, and with processes that are killed.
+// Package conformance is the suite of tests that every storage passes: what storage.Storage promises, tried with
+// random saves against a model, with a crash or a failure at every step, with damaged files, and with processes that
+// are killed.
 //
-// It measures nothing except in Benchmark, and does not know how a storage keeps what it keeps. A storage that opens its
-// files itself is not crashed at every step: storage/bbolt says what it does instead.
+// It measures nothing except in Benchmark, and does not know how a storage keeps what it keeps. A storage that opens
+// its files itself is not crashed at every step: storage/bbolt says what it does instead.
 package conformance
 
 import (
@@ -64,7 +65,9 @@ var cases = []struct {
 	{"notices flipped bits", hasFiles, noticesFlips},
 	{"notices files cut short", hasFiles, noticesCuts},
 	{"survives a crash at every step", onFiles, survivesCrashes},
+	{"survives a kill and then a crash", onFiles, survivesKills},
 	{"stops at a failure at every step", onFiles, stopsAtFailures},
+	{"stops when the disk is full", canBeFull, stopsWhenFull},
 	{"is locked for other processes", hasFiles, isLocked},
 	{"survives kill -9", hasFiles, survivesKill},
 }

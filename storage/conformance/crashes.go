@@ -36,29 +36,45 @@ func eachWay(t *testing.T, run func(t *testing.T, each bool)) {
 func survivesCrashes(t *testing.T, kind *Kind) {
 	eachWay(t, func(t *testing.T, each bool) {
 		for loss := range faults.Loss(faults.LossKinds) {
-			lives := 0
-			for at := 1; ; at++ {
-				crashed, err := crash(kind, each, loss, at)
+			for seed := range seeds() {
+				lives, err := crashAtEach(kind, each, loss, seed)
 				if err != nil {
-					t.Fatalf("crash at step %d, loss %d: %v", at, loss, err)
+					t.Fatalf("seed %d, loss %d: %v", seed, loss, err)
 				}
-				if !crashed {
-					break
+				if lives < calls {
+					t.Errorf("seed %d: only %d steps in %d calls", seed, lives, calls)
 				}
-				lives++
-			}
-			if lives < 2*calls {
-				t.Errorf("only %d steps in %d calls", lives, calls)
 			}
 		}
 	})
 }
 
-func crash(kind *Kind, each bool, loss faults.Loss, at int) (crashed bool, err error) {
-	random := rand.New(rand.NewPCG(uint64(at), uint64(loss)))
+// seeds is how often each step is tried, with other random calls.
+func seeds() uint64 {
+	if testing.Short() {
+		return 1
+	}
+	return 4
+}
+
+func crashAtEach(kind *Kind, each bool, loss faults.Loss, seed uint64) (lives int, err error) {
+	for at := 1; ; at++ {
+		crashed, err := crash(kind, each, loss, at, seed)
+		if err != nil {
+			return lives, fmt.Errorf("crash at step %d: %w", at, err)
+		}
+		if !crashed {
+			return lives, nil
+		}
+		lives++
+	}
+}
+
+func crash(kind *Kind, each bool, loss faults.Loss, at int, seed uint64) (crashed bool, err error) {
+	random := rand.New(rand.NewPCG(uint64(at), seed<<8|uint64(loss)))
 	h, disk, acked := newHistory(), faults.NewDisk(), uint64(0)
 	disk.CrashAt = at
-	for generation := range 4 {
+	for generation := range 5 {
 		s, _, err := begin(kind.on(disk), each, h, acked, random)
 		if err == nil {
 			err = s.play(calls / (1 + generation))
@@ -75,12 +91,60 @@ func crash(kind *Kind, each bool, loss faults.Loss, at int) (crashed bool, err e
 		case generation == 0:
 			return false, nil
 		}
-		disk = disk.Reboot(loss, random)
-		if generation < 2 {
+		if generation < 3 && random.IntN(3) == 0 {
+			disk = disk.Kill()
+		} else {
+			disk = disk.Reboot(loss, random)
+		}
+		if generation < 3 {
 			disk.CrashAt = 1 + random.IntN(60)
 		}
 	}
 	return crashed, nil
+}
+
+// survivesKills kills the process at each step, and has the machine crash at each of the first steps of the next one:
+// it finds what nobody has synced, and must not rely on it.
+func survivesKills(t *testing.T, kind *Kind) {
+	const recovery = 8 // steps
+	for _, loss := range []faults.Loss{faults.LoseAll, faults.LoseTail, faults.Reorder} {
+		for second := 1; second <= recovery; second++ {
+			for at, killed := 1, true; killed; at++ {
+				var err error
+				if killed, err = killThenCrash(kind, loss, at, second); err != nil {
+					t.Fatalf("killed at step %d, crash at step %d, loss %d: %v", at, second, loss, err)
+				}
+			}
+		}
+	}
+}
+
+func killThenCrash(kind *Kind, loss faults.Loss, at, second int) (killed bool, err error) {
+	random := rand.New(rand.NewPCG(uint64(at), uint64(second)<<8|uint64(loss)))
+	h, disk, acked := newHistory(), faults.NewDisk(), uint64(0)
+	disk.CrashAt = at
+	for life := range 3 {
+		s, _, err := begin(kind.on(disk), false, h, acked, random)
+		if err == nil {
+			err = s.play(calls)
+			var end error
+			if acked, end = s.end(); err == nil || errors.Is(end, errBroken) {
+				err = end
+			}
+		}
+		switch crashed := disk.Crashed(); {
+		case err != nil && (!crashed || errors.Is(err, errBroken)):
+			return true, fmt.Errorf("life %d: %w", life, err)
+		case life == 0 && !crashed:
+			return false, nil
+		case life == 0:
+			disk = disk.Kill()
+			disk.CrashAt = second
+		default:
+			disk = disk.Reboot(loss, random)
+		}
+	}
+	return true, nil
 }
 
 // stopsAtFailures has the first step fail, the second and so on. The step after it works again: a storage that goes on

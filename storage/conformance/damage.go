@@ -83,7 +83,7 @@ func (sh *shelf) try(name string, changed []byte) error {
 	}
 	h := *sh.history
 	h.states, h.seqs = h.states[sh.least:], h.seqs[sh.least:]
-	s, err := open(storage.Options{Group: group, Replica: replica, Durable: func(uint64) {}, Failed: func(error) {}})
+	s, err := open(silent())
 	if err != nil {
 		return says(err, name)
 	}
@@ -119,21 +119,21 @@ func says(err error, name string) error {
 // samples returns about n numbers below limit, all of them if there are fewer.
 func samples(limit, n int) []int {
 	var list []int
-	for i := 0; i < limit; i += max(1, limit/n) {
+	for i := 0; i < limit; i += max(1, limit/max(1, n)) {
 		list = append(list, i)
 	}
 	return list
 }
 
-// tries is how many bytes of a file are flipped, and lengths it is cut at: in memory nearly all.
-func (sh *shelf) tries() int {
+// tries is how many bytes of a file are tried, of n that would be: a storage that opens its files itself is slow.
+func (sh *shelf) tries(n int) int {
 	switch {
 	case sh.path != "":
 		return 200
 	case testing.Short():
 		return 500
 	}
-	return 10_000
+	return n
 }
 
 func noticesFlips(t *testing.T, kind *Kind) {
@@ -141,7 +141,7 @@ func noticesFlips(t *testing.T, kind *Kind) {
 	random := rand.New(rand.NewPCG(5, 5))
 	for _, name := range slices.Sorted(maps.Keys(sh.files)) {
 		b := slices.Clone(sh.files[name])
-		for _, at := range samples(len(b), sh.tries()) {
+		for _, at := range samples(len(b), sh.tries(4000)) {
 			bit := byte(1) << random.IntN(8)
 			b[at] ^= bit
 			if err := sh.try(name, b); err != nil {
@@ -156,7 +156,7 @@ func noticesCuts(t *testing.T, kind *Kind) {
 	sh := fill(t, kind)
 	for _, name := range slices.Sorted(maps.Keys(sh.files)) {
 		b := sh.files[name]
-		for _, n := range samples(len(b), sh.tries()) {
+		for _, n := range samples(len(b), sh.tries(len(b))) {
 			if err := sh.try(name, b[:n]); err != nil {
 				t.Fatalf("%s with %d of %d bytes: %v", name, n, len(b), err)
 			}

@@ -82,14 +82,15 @@ func (m *model) equal(s *storage.State) string {
 	}
 	for _, e := range m.entries {
 		if got := log.Entry(e.Index); got.Term != e.Term || !bytes.Equal(got.Data, e.Data) {
-			return fmt.Sprintf("entry %d is of term %d with %d bytes, want term %d with %d bytes", e.Index, got.Term, len(got.Data), e.Term, len(e.Data))
+			return fmt.Sprintf("entry %d is of term %d with %d bytes, want term %d with %d bytes",
+				e.Index, got.Term, len(got.Data), e.Term, len(e.Data))
 		}
 	}
 	return ""
 }
 
-// history is all that a storage was told since it was last known to hold something: it may hold every state in it that is
-// not before what was acknowledged.
+// history is all that a storage was told since it was last known to hold something: it may hold every state in it that
+// is not before what was acknowledged.
 type history struct {
 	states    []model
 	seqs      []uint64                    // of the save that led there, 0 if it was none

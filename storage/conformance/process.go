@@ -24,7 +24,15 @@ func runChild(t *testing.T, kind Kind) {
 	if path == "" {
 		return
 	}
-	err := child(kind.onPath(path))
+	said, err := childFull(&kind, path)
+	switch {
+	case err != nil:
+	case said != "":
+		fmt.Printf("\nchild %s\n", said)
+		os.Exit(0)
+	default:
+		err = child(kind.onPath(path))
+	}
 	fmt.Printf("\nchild failed %v\n", err)
 	os.Exit(1)
 }
@@ -165,7 +173,7 @@ func isLocked(t *testing.T, kind *Kind) {
 	}
 	oneLine(t, err)
 	p.kill()
-	s, err := kind.Open(path, storage.Options{Group: group, Replica: replica, Durable: func(uint64) {}, Failed: func(error) {}})
+	s, err := kind.Open(path, silent())
 	if err != nil {
 		t.Fatalf("after that process has ended: %v", err)
 	}
@@ -202,7 +210,7 @@ func survivesKill(t *testing.T, kind *Kind) {
 
 // inspect looks at what a child has left.
 func inspect(open opener, acked uint64) error {
-	s, err := open(storage.Options{Group: group, Replica: replica, Durable: func(uint64) {}, Failed: func(error) {}})
+	s, err := open(silent())
 	if err != nil {
 		return err
 	}

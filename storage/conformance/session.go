@@ -29,11 +29,16 @@ type session struct {
 	broken  error // a promise that the storage did not keep
 }
 
+// silent returns the options of whoever only looks.
+func silent() storage.Options {
+	return storage.Options{Group: group, Replica: replica, Durable: func(uint64) {}, Failed: func(error) {}}
+}
+
 // opener opens a storage.
 type opener func(storage.Options) (storage.Storage, error)
 
-// begin opens a storage, loads it, and checks what is there against the history, of which saves up to acked are known to
-// be durable.
+// begin opens a storage, loads it, and checks what is there against the history, of which saves up to acked are known
+// to be durable.
 func begin(open opener, each bool, h *history, acked uint64, random *rand.Rand) (*session, storage.State, error) {
 	s := &session{history: h, random: random}
 	s.changed.L = &s.mu

@@ -28,3 +28,5 @@ func kind() conformance.Kind {
 }
 
 func TestConformance(t *testing.T) { conformance.Run(t, kind()) }
+
+func BenchmarkStorage(b *testing.B) { conformance.Benchmark(b, kind()) }

@@ -1,5 +1,5 @@
-// Package probe finds out what a folder stands on: the file system, its device, and what a sync costs there. That cost is
-// the floor beneath every durable figure.
+// Package probe finds out what a folder stands on: the file system, its device, and what a sync costs there. That cost
+// is the floor beneath every durable figure.
 //
 // It does not test whether a disk keeps its word: one that confirms a sync and then loses it looks like a fast one.
 package probe
@@ -98,9 +98,9 @@ func (r *Result) warning() string {
 	}
 	switch {
 	case r.FileSystem == "tmpfs" || r.FileSystem == "ramfs":
-		return fmt.Sprintf("%s is on %s, where a sync does nothing: these figures are of memory, not of a disk", r.Path, r.FileSystem)
+		return fmt.Sprintf("%s is on %s, where a sync does nothing: these figures are of memory", r.Path, r.FileSystem)
 	case r.FileSystem == "overlay" && has("volatile"):
-		return fmt.Sprintf("%s is on an overlay that is mounted volatile, where a sync does nothing: give another folder", r.Path)
+		return fmt.Sprintf("%s is on a volatile overlay, where a sync does nothing: give another folder", r.Path)
 	case has("nobarrier", "barrier=0"):
 		return fmt.Sprintf("%s is mounted without barriers: a sync does not wait for the disk's own cache", r.Path)
 	case r.Sync < implausible:
@@ -109,8 +109,8 @@ func (r *Result) warning() string {
 	return ""
 }
 
-// findIn looks for the mount that a path is on in the text of /proc/self/mountinfo (man 5 proc): the longest mount point
-// that the path is in, and of those that hide each other the last.
+// findIn looks for the mount that a path is on in the text of /proc/self/mountinfo (man 5 proc): the longest mount
+// point that the path is in, and of those that hide each other the last.
 func (r *Result) findIn(mountinfo string) {
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")

@@ -76,7 +76,7 @@ func (l *log) list() (numbers []uint64, err error) {
 // create makes the first segment.
 func (l *log) create() error {
 	if newest := l.snapshots.Newest(); newest.Index != 0 {
-		return fmt.Errorf("%w: %s at offset 0: it is missing, but there is a snapshot of entry %d", storage.ErrDamaged, l.path(1), newest.Index)
+		return damaged(l.path(1), 0, "it is missing, but there is a snapshot of entry %d", newest.Index)
 	}
 	l.terms = newTerms(0, 0)
 	return l.roll(0)
@@ -95,8 +95,9 @@ func (l *log) replay(numbers []uint64) (state storage.State, err error) {
 		}
 	}
 	if r.base < l.segments[0].lastBefore {
-		return state, damaged(l.path(numbers[0]), 0, fmt.Sprintf("the log begins there, after entry %d, but only entries up to %d were compacted: earlier files are missing",
-			l.segments[0].lastBefore, r.base))
+		return state, damaged(l.path(numbers[0]), 0,
+			"the log begins there, after entry %d, but only entries up to %d were compacted: earlier files are missing",
+			l.segments[0].lastBefore, r.base)
 	}
 	l.term, l.vote, l.terms = r.term, r.vote, termsOf(r.entries)
 	state.Term, state.Vote, state.Log, state.TornBytes = r.term, r.vote, r.entries, r.torn
@@ -207,9 +208,9 @@ func (r *recovery) read(file files.File, path string, number uint64, size int64,
 	case err != nil:
 		return err
 	case h.number != number:
-		return damaged(path, 0, fmt.Sprintf("it is segment %d", h.number))
+		return damaged(path, 0, "it is segment %d", h.number)
 	case h.size != size:
-		return damaged(path, min(size, h.size), fmt.Sprintf("the file has %d bytes, want %d", size, h.size))
+		return damaged(path, min(size, h.size), "the file has %d bytes, want %d", size, h.size)
 	}
 	if err := r.continues(&h, path); err != nil {
 		return err
@@ -237,10 +238,10 @@ func (r *recovery) continues(h *header, path string) error {
 		return nil
 	}
 	if h.prevEnd != r.end || h.prevSum != r.lastSum {
-		return damaged(r.path(h.number-1), r.end, fmt.Sprintf("its frames end there, but the next file says at %d", h.prevEnd))
+		return damaged(r.path(h.number-1), r.end, "its frames end there, but the next file says at %d", h.prevEnd)
 	}
 	if h.last != r.entries.Last() || h.term != r.term || h.vote != r.vote {
-		return damaged(path, 0, fmt.Sprintf("it goes on after entry %d, but the log before it ends at %d", h.last, r.entries.Last()))
+		return damaged(path, 0, "it goes on after entry %d, but the log before it ends at %d", h.last, r.entries.Last())
 	}
 	return nil
 }
@@ -271,7 +272,7 @@ func (r *recovery) frame(path string) (bool, error) {
 			err = r.apply(&next)
 		}
 		if err != nil {
-			return false, damaged(path, r.end+n-int64(len(records)), err.Error())
+			return false, damaged(path, r.end+n-int64(len(records)), "%v", err)
 		}
 		records = rest
 	}
@@ -343,7 +344,7 @@ func (r *recovery) tail(path string, last bool) error {
 	for at := int64(8); at+frameHeader <= int64(len(rest)); at += 8 {
 		n, ok := frameLength(rest[at:], r.end+at, r.size)
 		if ok && intact(rest[at:at+n], r.seed) {
-			return damaged(path, r.end, fmt.Sprintf("a frame's checksum is wrong, and a good frame follows at offset %d", r.end+at))
+			return damaged(path, r.end, "a frame's checksum is wrong, and a good frame follows at offset %d", r.end+at)
 		}
 	}
 	r.torn = int64(len(bytes.TrimRight(rest, "\x00")))
@@ -365,8 +366,8 @@ func (w *window) reset(file files.File, size int64) {
 	w.file, w.size, w.start, w.buf = file, size, 0, w.buf[:0]
 }
 
-// at returns n bytes from an offset on, which must not be before those of the last call, or fewer at the file's end. They
-// are valid until the next call.
+// at returns n bytes from an offset on, which must not be before those of the last call, or fewer at the file's end.
+// They are valid until the next call.
 func (w *window) at(offset int64, n int) ([]byte, error) {
 	n = int(min(int64(n), w.size-offset))
 	if skip := offset - w.start; skip > 0 {

@@ -54,6 +54,14 @@ func written(t *testing.T, entries int) map[string][]byte {
 	return disk.Files()
 }
 
+// wantError checks that an error wraps another and is one line that names what it should.
+func wantError(t *testing.T, err, wraps error, names string) {
+	t.Helper()
+	if !errors.Is(err, wraps) || !strings.Contains(err.Error(), names) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v, want one line on %q that wraps %q", err, names, wraps)
+	}
+}
+
 // frameBytes is the size of each frame of written.
 const frameBytes = frameHeader + 48 + raft.EntryOverhead + 1000 + 4 // up to a multiple of 8
 
@@ -91,9 +99,7 @@ func TestTornOrDamaged(t *testing.T) {
 			f[last][offset+at] ^= 1
 			s, state, err := load(faults.FromFiles(f))
 			if i < frames-1 {
-				if want := fmt.Sprintf("%s at offset %d", last, offset); !errors.Is(err, storage.ErrDamaged) || !strings.Contains(err.Error(), want) {
-					t.Errorf("frame %d, byte %d: %v, want one at %q", i, at, err, want)
-				}
+				wantError(t, err, storage.ErrDamaged, fmt.Sprintf("%s at offset %d", last, offset))
 				continue
 			}
 			if err != nil || state.Log.Last() != 5 || state.TornBytes == 0 {
@@ -136,21 +142,27 @@ func TestMissingSegments(t *testing.T) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
-	if _, _, err := load(faults.FromFiles(map[string][]byte{names[0]: files[names[1]]})); !errors.Is(err, storage.ErrDamaged) {
-		t.Errorf("a segment under another's name: %v", err)
-	}
+	_, _, err := load(faults.FromFiles(map[string][]byte{names[0]: files[names[1]]}))
+	wantError(t, err, storage.ErrDamaged, names[0])
+}
+
+// TestMissingFrames: that the last frame of a file is missing, the next file knows.
+func TestMissingFrames(t *testing.T) {
+	files := written(t, 6)
+	name := segmentName(1)
+	clear(files[name][MinSegmentBytes-(MinSegmentBytes-headerBytes)%frameBytes-frameBytes:])
+	_, _, err := load(faults.FromFiles(files))
+	wantError(t, err, storage.ErrDamaged, name)
 }
 
 func TestRefusesFormats(t *testing.T) {
 	files := written(t, 1)
 	name := segmentName(1)
 	binary.LittleEndian.PutUint32(files[name][8:], version+1)
-	if _, _, err := load(faults.FromFiles(files)); !errors.Is(err, storage.ErrFormat) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("a newer format: %v", err)
-	}
-	if _, _, err := load(faults.FromFiles(map[string][]byte{name: []byte("a letter to the editor")})); !errors.Is(err, storage.ErrDamaged) {
-		t.Errorf("a file of somebody else: %v", err)
-	}
+	_, _, err := load(faults.FromFiles(files))
+	wantError(t, err, storage.ErrFormat, name)
+	_, _, err = load(faults.FromFiles(map[string][]byte{name: []byte("a letter to the editor")}))
+	wantError(t, err, storage.ErrDamaged, name)
 	for _, size := range []int64{-1, MinSegmentBytes - 8, MinSegmentBytes + 1, MaxSegmentBytes + 8} {
 		if _, err := Open(t.TempDir(), options, size); !errors.Is(err, storage.ErrOptions) {
 			t.Errorf("segments of %d bytes: %v", size, err)
@@ -242,7 +254,8 @@ func FuzzRecover(f *testing.F) {
 		if err != nil {
 			t.Fatalf("loaded once, but then: %v", err)
 		}
-		if again.Log.Last() != last || again.Log.First() != from || again.Term != first.Term || again.Vote != first.Vote || again.TornBytes != 0 {
+		if again.Log.Last() != last || again.Log.First() != from || again.Term != first.Term ||
+			again.Vote != first.Vote || again.TornBytes != 0 {
 			t.Errorf("%+v the second time, %+v the first", again, first)
 		}
 		if err := s.Close(); err != nil {

@@ -16,9 +16,9 @@ import (
 //	        base | baseTerm | last | lastTerm | prevEnd | prevSum | CRC-32C uint32
 //	frame:  CRC-32C uint32 | 0 uint32 | offset uint64 | length uint64 | records
 //
-// A frame's CRC covers all after itself, and begins with the header's: a copy of a frame, inside an entry or from another
-// file, is no frame, the less as it holds its own offset. Frames begin at multiples of 8. The header repeats what earlier
-// segments amount to, so that the log can begin with any segment.
+// A frame's CRC covers all after itself, and begins with the header's: a copy of a frame, inside an entry or from
+// another file, is no frame, the less as it holds its own offset. Frames begin at multiples of 8. The header repeats
+// what earlier segments amount to, so that the log can begin with any segment.
 const (
 	magic       = "rbwalseg"
 	version     = 1
@@ -83,8 +83,8 @@ func decodeHeader(b []byte, file string, o *storage.Options) (h header, err erro
 	if len(b) < headerBytes || string(b[:8]) != magic {
 		return h, damaged(file, 0, "it is not a segment of a log")
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v > version {
-		return h, fmt.Errorf("%w: %s has format %d, this program reads up to %d: use a newer one", storage.ErrFormat, file, v, version)
+	if err := storage.CheckFormat(file, uint64(binary.LittleEndian.Uint32(b[8:])), version); err != nil {
+		return h, err
 	}
 	if crc32.Checksum(b[:headerUsed-4], castagnoli) != sum(b) {
 		return h, damaged(file, 0, "the header's checksum is wrong")
@@ -100,8 +100,8 @@ func decodeHeader(b []byte, file string, o *storage.Options) (h header, err erro
 	return h, o.Identity(file, word(0), raft.ID(word(1)))
 }
 
-func damaged(file string, offset int64, what string) error {
-	return fmt.Errorf("%w: %s at offset %d: %s", storage.ErrDamaged, file, offset, what)
+func damaged(file string, offset int64, format string, args ...any) error {
+	return fmt.Errorf("%w: %s at offset %d: %s", storage.ErrDamaged, file, offset, fmt.Sprintf(format, args...))
 }
 
 // seal writes the header of a frame into the room in front of its records.
@@ -114,14 +114,13 @@ func seal(frame []byte, seed uint32, offset int64) (crc uint32) {
 	return crc
 }
 
-// frameLength returns the length of the frame whose header is at offset in a segment of that size; ok is false if that is
-// the header of none.
+// frameLength returns the length of the frame whose header is at offset in a segment of that size; ok is false if that
+// is the header of none.
 func frameLength(b []byte, offset, size int64) (n int64, ok bool) {
 	length := binary.LittleEndian.Uint64(b[16:])
-	if binary.LittleEndian.Uint64(b[8:]) != uint64(offset) || length > uint64(size-offset-frameHeader) || length%8 != 0 || length == 0 {
-		return 0, false
-	}
-	return frameHeader + int64(length), true
+	ok = binary.LittleEndian.Uint64(b[8:]) == uint64(offset) &&
+		length > 0 && length%8 == 0 && length <= uint64(size-offset-frameHeader)
+	return frameHeader + int64(length), ok
 }
 
 // intact reports whether a whole frame is as it was written.

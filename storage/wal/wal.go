@@ -19,12 +19,13 @@ const (
 	MaxSegmentBytes     = 1 << 30
 )
 
-// maxFrame is where a frame ends although more has gathered: beyond it a sync costs little beside the write, and recovery
-// needs as much memory.
+// maxFrame is where a frame ends although more has gathered: beyond it a sync costs little beside the write, and
+// recovery needs as much memory.
 const maxFrame = 4 << 20
 
-// Open opens the log in a folder, which it makes if there is none, and locks it. segmentBytes is the size of a segment,
-// 0 for DefaultSegmentBytes; a multiple of 8. Errors wrap storage.ErrOptions, storage.ErrLocked or what the system says.
+// Open opens the log in a folder, which it makes if there is none, and locks it. segmentBytes is the size of a
+// segment, 0 for DefaultSegmentBytes; a multiple of 8. Errors wrap storage.ErrOptions, storage.ErrLocked or what the
+// system says.
 func Open(path string, o storage.Options, segmentBytes int64) (storage.Storage, error) {
 	dir, err := files.OpenDir(path)
 	if err != nil {
@@ -161,8 +162,8 @@ func (l *log) follow(records []byte) error {
 	return nil
 }
 
-// drop deletes the segments before the first one that alone has all that is needed. That they reappear after a crash, in
-// whatever selection, does no harm: see recovery.choose.
+// drop deletes the segments before the first one that alone has all that is needed. That they reappear after a crash,
+// in whatever selection, does no harm: see recovery.choose.
 func (l *log) drop() error {
 	for len(l.segments) > 1 && l.segments[1].lastBefore <= l.terms.base() {
 		if err := l.dir.Remove(segmentName(l.segments[0].number)); err != nil {

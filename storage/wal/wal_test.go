@@ -21,3 +21,9 @@ var kind = conformance.Kind{
 }
 
 func TestConformance(t *testing.T) { conformance.Run(t, kind) }
+
+func BenchmarkStorage(b *testing.B) {
+	conformance.Benchmark(b, conformance.Kind{Open: func(path string, o storage.Options) (storage.Storage, error) {
+		return wal.Open(path, o, 0)
+	}})
+}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -400,12 +402,6 @@ func survivesGarbage(s *suite) {
 	}
 	group := s.group(s.network(), 2, transports.Config{MaxFrameBytes: 1 << 20, Handshake: time.Second})
 	to := group[1]
-	greeting := func(cluster, from, to uint64) []byte {
-		b := append([]byte("RAFB"), 1, 0, 0, 1)
-		b = binary.LittleEndian.AppendUint64(b, cluster)
-		b = binary.LittleEndian.AppendUint64(b, from)
-		return binary.LittleEndian.AppendUint64(b, to)
-	}
 	for _, garbage := range []struct {
 		name    string
 		bytes   []byte
@@ -450,6 +446,97 @@ func survivesGarbage(s *suite) {
 			return s.within(100*time.Millisecond, func() bool { return to.received(1) > n })
 		})
 	}
+}
+
+// greeting is a hello on the only stream of a connection.
+func greeting(cluster, from, to uint64) []byte {
+	b := append([]byte("RAFB"), 1, 0, 0, 1)
+	b = binary.LittleEndian.AppendUint64(b, cluster)
+	b = binary.LittleEndian.AppendUint64(b, from)
+	return binary.LittleEndian.AppendUint64(b, to)
+}
+
+// Without certificates the number of the cluster is all that a stranger lacks to pass for a replica. Whatever it says, it
+// does not learn that; nor anything else, unless it names the cluster.
+func tellsStrangersNothing(s *suite) {
+	if s.traits.DialRaw == nil {
+		s.Skip("there is no way to connect without the handshake")
+	}
+	group := s.group(s.network(), 2, transports.Config{})
+	to := group[1]
+	version := greeting(cluster, 1, 2)
+	version[4]++
+	for _, hello := range []struct {
+		name  string
+		bytes []byte
+		told  bool
+	}{
+		{"nothing", nil, false},
+		{"another protocol", []byte("GET / HTTP/1.1\r\n\r\n"), false},
+		{"another cluster", greeting(cluster+1, 1, 2), false},
+		{"no cluster", greeting(0, 1, 2), false},
+		{"another version", version, false},
+		{"another addressee", greeting(cluster, 1, 3), true},
+		{"no member", greeting(cluster, 9, 2), true},
+	} {
+		c, err := s.traits.DialRaw(to.Addr())
+		if err != nil {
+			s.Fatalf("%s: %v", hello.name, err)
+		}
+		c.Write(hello.bytes)
+		c.(interface{ CloseWrite() error }).CloseWrite()
+		c.SetReadDeadline(time.Now().Add(s.patience))
+		answer, err := io.ReadAll(c)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			s.Errorf("%s: the connection was not closed", hello.name)
+		}
+		c.Close()
+		if hello.told != (len(answer) > 0) {
+			s.Errorf("%s: it is told %q, want anything: %v", hello.name, answer, hello.told)
+		}
+		secret := binary.LittleEndian.AppendUint64(nil, cluster)
+		if bytes.Contains(answer, secret) || bytes.Contains(answer, fmt.Append(nil, "cluster ", cluster)) {
+			s.Errorf("%s: it is told the cluster: %q", hello.name, answer)
+		}
+	}
+	if got := to.story(); !slices.Equal(got, []string{up(1)}) {
+		s.Errorf("strangers were heard of: %q", got)
+	}
+}
+
+// Connections that say nothing do not add up, and keep no replica out.
+func boundsStrangers(s *suite) {
+	if s.traits.Knock == nil {
+		s.Skip("there is no way to connect without a word")
+	}
+	// Only the bound closes connections here, not the time that a handshake may take.
+	n, cfg := s.network(), transports.Config{Handshake: 10 * time.Minute}
+	cfg.Self = 2
+	to := s.listen(n, cfg)
+	cfg.Self = 1
+	from := s.listen(n, cfg)
+	group := []*replica{from, to}
+	to.Start(addrs(group), to.log)
+	const more = 20
+	silent := make([]net.Conn, transports.MaxStrangers+more)
+	for i := range silent {
+		c, err := s.traits.Knock(to.Addr())
+		if err != nil {
+			s.Fatalf("connection %d: %v", i+1, err)
+		}
+		defer c.Close()
+		c.SetReadDeadline(time.Now().Add(s.patience))
+		silent[i] = c
+	}
+	for i, c := range silent[:more] {
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			s.Fatalf("silent connection %d of %d: %v, want it closed", i+1, len(silent), err)
+		}
+	}
+	s.eventually("the rest is kept", func() bool { return to.Stats().Refused == more })
+	from.Start(addrs(group), from.log)
+	s.eventually("a replica's connection", func() bool { return from.count(up(2)) == 1 && to.count(up(1)) == 1 })
+	s.exchange(from, to)
 }
 
 func closesCleanly(s *suite) {

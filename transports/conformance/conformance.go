@@ -16,6 +16,9 @@ import (
 type Traits struct {
 	// DialRaw connects to an endpoint without the handshake, as a stranger would; nil if there is no such way.
 	DialRaw func(addr string) (net.Conn, error)
+	// Knock connects and leaves it to the caller to say anything, below encryption if there is any; nil if there is no such
+	// way.
+	Knock func(addr string) (net.Conn, error)
 	// NoAllocs: in the long run sending and receiving a frame allocates nothing.
 	NoAllocs bool
 }
@@ -47,6 +50,8 @@ var cases = []struct {
 	{"stays connected when idle", staysConnected},
 	{"refuses strangers", refusesStrangers},
 	{"survives garbage", survivesGarbage},
+	{"tells strangers nothing", tellsStrangersNothing},
+	{"bounds strangers", boundsStrangers},
 	{"closes cleanly", closesCleanly},
 	{"is safe for concurrent use", isSafe},
 	{"allocates nothing", allocatesNothing},

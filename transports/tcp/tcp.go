@@ -2,6 +2,8 @@
 //
 // It does not detect a peer whose host has vanished without a word faster than the system's keep-alive does, some five
 // seconds; a process that ends, or an endpoint that closes, is noticed at once.
+//
+// Plain TCP protects from nothing on an open network: see the package transports, "Who is let in".
 package tcp
 
 import (

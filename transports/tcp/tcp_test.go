@@ -16,11 +16,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func dialRaw(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }
 
 func TestPlain(t *testing.T) {
-	conformance.Run(t, tcp.Plain(), conformance.Traits{DialRaw: dialRaw, NoAllocs: true})
+	conformance.Run(t, tcp.Plain(), conformance.Traits{DialRaw: dialRaw, Knock: dialRaw, NoAllocs: true})
 }
 
 func TestTLS(t *testing.T) {
-	conformance.Run(t, tcp.TLS(), conformance.Traits{})
+	conformance.Run(t, tcp.TLS(), conformance.Traits{Knock: dialRaw})
 }
 
 func BenchmarkPlain(b *testing.B) { conformance.Benchmark(b, tcp.Plain()) }

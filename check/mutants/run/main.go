@@ -27,6 +27,7 @@ type mutant struct {
 	name, row, does string
 	expect          []string // rules that should notice
 	seeds           int      // that are enough, 0 for all
+	test            []string // the package and the pattern of the tests that see it, instead of the probe
 	patches         []patch
 }
 
@@ -164,6 +165,11 @@ func parse(name, text string) (mutant, error) {
 			m.expect = strings.Fields(value)
 		case "file":
 			file = value
+		case "test":
+			m.test = strings.Fields(value)
+			if len(m.test) != 2 {
+				return m, fmt.Errorf("line %d: %q, want a package and a pattern", i+1, value)
+			}
 		case "seeds":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
@@ -171,7 +177,7 @@ func parse(name, text string) (mutant, error) {
 			}
 			m.seeds = n
 		default:
-			return m, fmt.Errorf("line %d: %q is no row, does, expect, seeds or file", i+1, lines[i])
+			return m, fmt.Errorf("line %d: %q is no row, does, expect, seeds, test or file", i+1, lines[i])
 		}
 	}
 	if len(m.patches) == 0 || m.does == "" {
@@ -190,6 +196,9 @@ func try(m *mutant, seeds int, golden bool) (r result) {
 	overlay, err := m.overlay(dir)
 	if err != nil {
 		return result{err: err}
+	}
+	if m.test != nil {
+		return m.tryTest(overlay)
 	}
 	probe := filepath.Join(dir, "probe")
 	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", probe, "./check/mutants/probe").CombinedOutput(); err != nil {
@@ -212,6 +221,23 @@ func try(m *mutant, seeds int, golden bool) (r result) {
 		if err != nil {
 			r.rule, r.where, r.what = "GOLDEN", firstTrace(string(out)), oneLine(out)
 		}
+	}
+	return r
+}
+
+// tryTest runs the tests that should see a mutant. They must run: a pattern without tests proves nothing.
+func (m *mutant) tryTest(overlay string) result {
+	pkg, pattern := m.test[0], m.test[1]
+	out, err := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-v", "-run", pattern, pkg).CombinedOutput()
+	r := result{rule: "none", where: pkg, what: oneLine(out)}
+	switch text := string(out); {
+	case strings.Contains(text, "--- FAIL") || strings.Contains(text, "panic:"):
+		r.rule, r.where = "TEST", pkg+" "+pattern
+		if _, failed, ok := strings.Cut(text, "--- FAIL"); ok {
+			r.what = oneLine([]byte(failed))
+		}
+	case err != nil || !strings.Contains(text, "--- PASS"):
+		r.err = fmt.Errorf("%s in %s did not run: %s", pattern, pkg, oneLine(out))
 	}
 	return r
 }

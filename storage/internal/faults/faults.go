@@ -165,6 +165,15 @@ func (d *Disk) Reboot(loss Loss, random *rand.Rand) *Disk {
 	return fresh
 }
 
+// Kill returns the disk after the process has died and the machine has not: everything is still there, but what was not
+// synced can be lost later. The old disk is of no more use.
+func (d *Disk) Kill() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.crashed = true
+	return &Disk{durable: d.durable, current: d.current, renames: d.renames}
+}
+
 // survivors says which of n changes survive.
 func survivors(loss Loss, n int, random *rand.Rand) func(i int) bool {
 	first := random.IntN(n + 1)
@@ -233,7 +242,8 @@ func (c change) apply(b []byte) []byte {
 	return b
 }
 
-// step counts a change or sync. While it returns an error, the change must not happen; cut says that it may happen in part.
+// step counts a change or sync. While it returns an error, the change must not happen; cut says that it may happen in
+// part.
 func (d *Disk) step() (cut bool, err error) {
 	if d.crashed {
 		return false, ErrCrashed

@@ -52,8 +52,8 @@ var ErrRemoved = errors.New("it was removed while in use")
 
 const lockName = "LOCK"
 
-// OpenDir opens a folder, which it makes if necessary, and locks it. The error wraps storage.ErrLocked if another process,
-// or this one, has it open already.
+// OpenDir opens a folder, which it makes if necessary, and locks it. The error wraps storage.ErrLocked if another
+// process, or this one, has it open already.
 func OpenDir(path string) (Dir, error) {
 	if err := makeDir(path); err != nil {
 		return nil, err
@@ -65,7 +65,8 @@ func OpenDir(path string) (Dir, error) {
 	if err := lockFile(lock); err != nil {
 		lock.Close()
 		if errors.Is(err, errHeld) {
-			return nil, fmt.Errorf("%w: %s is locked by another process: stop that one, or give another folder", storage.ErrLocked, path)
+			return nil, fmt.Errorf("%w: %s is locked by another process: stop that one, or give another folder",
+				storage.ErrLocked, path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}

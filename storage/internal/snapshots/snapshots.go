@@ -1,4 +1,5 @@
-// Package snapshots keeps the snapshots of one replica as files of its folder: written under another name, synced, renamed.
+// Package snapshots keeps the snapshots of one replica as files of its folder: written under another name, synced,
+// renamed.
 //
 // It does not say when a snapshot is due, compresses nothing, and keeps no more than the newest one.
 package snapshots
@@ -55,26 +56,31 @@ func Open(dir files.Dir, options storage.Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	newest := ""
+	var complete, useless []string
 	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, unfinished):
-			if err := dir.Remove(name); err != nil {
-				return nil, err
-			}
-		case strings.HasSuffix(name, suffix):
-			if newest != "" { // names are in order of the index
-				if err := dir.Remove(newest); err != nil {
-					return nil, err
-				}
-			}
-			newest = name
+		if strings.HasSuffix(name, unfinished) {
+			useless = append(useless, name)
+		} else if strings.HasSuffix(name, suffix) {
+			complete = append(complete, name) // in order of the index
 		}
 	}
-	if newest == "" {
+	if n := len(complete); n > 1 {
+		useless = append(useless, complete[:n-1]...)
+		// The process that wrote the newest may have been killed before its name was durable; if the machine crashed now,
+		// the removal of the older one could be all that survives.
+		if err := dir.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range useless {
+		if err := dir.Remove(name); err != nil {
+			return nil, err
+		}
+	}
+	if len(complete) == 0 {
 		return s, nil
 	}
-	r, err := s.open(newest)
+	r, err := s.open(complete[len(complete)-1])
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +142,8 @@ func (r *reader) readHeader(options *storage.Options, name string) error {
 		return damaged("it is not a snapshot")
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(h[i:]) }
-	if v := binary.LittleEndian.Uint32(h[8:]); v > version {
-		return fmt.Errorf("%w: %s has format %d, this program reads up to %d: use a newer one", storage.ErrFormat, r.name, v, version)
+	if err := storage.CheckFormat(r.name, uint64(binary.LittleEndian.Uint32(h[8:])), version); err != nil {
+		return err
 	}
 	if crc32.Checksum(h[:headerBytes-crcBytes], castagnoli) != binary.LittleEndian.Uint32(h[headerBytes-crcBytes:]) {
 		return damaged("the header's checksum is wrong")
@@ -151,7 +157,8 @@ func (r *reader) readHeader(options *storage.Options, name string) error {
 	}
 	size, err := r.file.Size()
 	if err == nil && size != fileBytes(r.snapshot.Size) {
-		err = fmt.Errorf("%w: %s at offset %d: the file ends there, want %d bytes", storage.ErrDamaged, r.name, size, fileBytes(r.snapshot.Size))
+		err = fmt.Errorf("%w: %s at offset %d: the file ends there, want %d bytes",
+			storage.ErrDamaged, r.name, size, fileBytes(r.snapshot.Size))
 	}
 	return err
 }
