@@ -32,6 +32,7 @@ type replica struct {
 	life    sync.RWMutex // held for reading while a life of the replica is used
 	raft    *hraft.Raft  // nil while crashed
 	streams *streams
+	net     *transport
 	down    chan struct{} // closed when this life is over and nothing will be answered any more
 	answers *answers
 
@@ -77,7 +78,8 @@ func (r *replica) open(carrier transports.Carrier) error {
 	r.life.Lock()
 	defer r.life.Unlock()
 	r.streams = streams
-	node, err := hraft.NewRaft(r.config(logger), r, r.store, r.store, r.store, &transport{net, r})
+	r.net = &transport{NetworkTransport: net, r: r, pipelines: map[*pipeline]bool{}}
+	node, err := hraft.NewRaft(r.config(logger), r, r.store, r.store, r.store, r.net)
 	if err != nil {
 		net.Close()
 		return fmt.Errorf("%w: %w", raft.ErrConfig, err)
@@ -267,6 +269,7 @@ func (r *replica) crash() {
 	streams.thaw()
 	streams.Close() // nothing that it still does is seen by the others
 	shutdown := node.Shutdown()
+	r.net.closePipelines()
 	r.life.Lock() // those who propose have come back, since the library is closing
 	r.raft = nil
 	r.life.Unlock()
