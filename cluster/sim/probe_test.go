@@ -12,6 +12,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -73,7 +74,7 @@ func newWorld(t *testing.T, n int, cfg sim.Config) *world {
 	w := &world{T: t, probes: map[raft.ID]*probe{}}
 	cfg.Replicas = n
 	cfg.Seed = 1
-	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ *cluster.Disk) (cluster.Member, error) {
+	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ storage.Storage) (cluster.Member, error) {
 		w.probes[id] = &probe{id: id, host: host, deadline: never}
 		return w.probes[id], nil
 	}
