@@ -50,6 +50,9 @@ var Cases = []Case{
 	{Name: "counts elections although nobody observes", run: countsElections, Use: engines.Use{Elections: true}, unobserved: true},
 	{Name: "crashes by an answer", run: crashesByAnswer, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "a follower comes back", run: followerReturns, Use: engines.Use{Crashes: true}},
+	{Name: "catches up from a snapshot", run: beyondTheLog(cluster.SilentCut), Use: engines.Use{Snapshots: true}},
+	{Name: "catches up from a snapshot after a reset", run: beyondTheLog(cluster.ResetCut), Use: engines.Use{Snapshots: true}},
+	{Name: "comes back from a snapshot and its log", run: fromSnapshot, Use: engines.Use{Crashes: true, Snapshots: true}},
 	{Name: "all come back", run: allReturn, Use: engines.Use{Elections: true, Crashes: true}},
 }
 
@@ -73,6 +76,9 @@ func Run(t *testing.T, e engines.Engine, places ...engines.Place) {
 
 // patience is how long a case waits for anything that must happen.
 const patience = 30 * time.Second
+
+// Snapshots are taken often, of a state of several chunks.
+const snapshotEntries, snapshotTrailing, stateBytes = 100, 20, 600 << 10
 
 const heartbeat, electionTimeout = 30 * time.Millisecond, 300 * time.Millisecond
 
@@ -100,7 +106,8 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	replicas := cmp.Or(c.replicas, 3)
 	g := &group{ctx: ctx, record: newRecord(replicas), patience: cmp.Or(c.patience, patience)}
 	cfg := cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
-		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 100, Observer: g.record}
+		PreVote: true, CheckQuorum: true, Seed: 1, Observer: g.record,
+		SnapshotEntries: snapshotEntries, SnapshotTrailing: snapshotTrailing, StateBytes: stateBytes}
 	if c.unobserved {
 		cfg.Observer = nil
 	}
