@@ -17,7 +17,6 @@ import (
 	hraft "github.com/hashicorp/raft"
 
 	"github.com/raftbench/raftbench/cluster"
-	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
@@ -46,7 +45,7 @@ type replica struct {
 	boxed   any          // that term, as it is answered
 	run     raft.Entries // scratch
 	results []any        // scratch
-	pruning cluster.Pruning
+	since   int          // entries applied since the last look at what may be forgotten
 
 	closing sync.Mutex // one crash at a time
 }
@@ -159,7 +158,7 @@ func (r *replica) stored(last uint64) {
 
 // propose hands a proposal to the library.
 func (r *replica) propose(p *cluster.Proposal) {
-	engines.Begin(p, r.id)
+	p.Replica, p.Outcome, p.Err, p.Stages = r.id, cluster.Pending, nil, cluster.Stages{}
 	if len(p.Data) > raft.DefaultMaxEntryBytes {
 		p.Refuse(r.id, raft.ErrEntryTooLarge)
 		return
@@ -210,8 +209,9 @@ func (r *replica) ApplyBatch(logs []*hraft.Log) []any {
 			{Kind: raft.EventApplied, Index: r.applied, Term: r.term}})
 	}
 	r.g.applied[r.id-1].Store(r.applied)
-	if retain := r.g.cfg.Retain; retain > 0 && r.pruning.Due(r.run) {
-		if upTo := r.g.compactable(); upTo > retain {
+	if r.since += len(logs); r.g.cfg.SnapshotEntries > 0 && r.since >= r.g.cfg.SnapshotEntries {
+		r.since = 0
+		if retain, upTo := uint64(r.g.cfg.SnapshotTrailing), r.g.compactable(); upTo > retain {
 			r.store.checkpoint(r.applied, r.term, r.digest, min(upTo-retain, r.applied))
 		}
 	}
