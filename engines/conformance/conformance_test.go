@@ -130,7 +130,7 @@ type rottenReader struct{ storage.SnapshotReader }
 func (r rottenReader) ReadAt(b []byte, at int64) (int, error) {
 	n, err := r.SnapshotReader.ReadAt(b, at)
 	if at == 0 && n > digestPlace {
-		b[digestPlace] ^= 1
+		b[digestPlace]++
 	}
 	return n, err
 }
