@@ -222,7 +222,7 @@ func (d drawer) strategy() string {
 		backups = append(backups, k.Name)
 	}
 	text := pick(d, backups...)
-	for _, axis := range strategies.Axes()[1:] {
+	for _, axis := range strategies.Axes()[1:5] {
 		if d.chance(0.4) {
 			continue // the standard gate
 		}
