@@ -48,7 +48,7 @@ var restartFields = []struct {
 // cheaper one. Cells are compared whose only difference is the way; between two lags the crossing is found on
 // logarithmic scales.
 func (s *Summary) crossings() (findings []string) {
-	const lag, way = "lag-entries", "catchup"
+	const lag, way = "lag-entries", "catch-up"
 	var cells []*Cell
 	for i := range s.Cells {
 		if c := &s.Cells[i]; c.CatchUpTotal.N > 0 && c.Params[lag] != "" {
