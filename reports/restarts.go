@@ -93,7 +93,9 @@ func crossing(cells []*Cell, lag, way string) string {
 		case "log":
 			at[n].log = c.CatchUpTotal.Median
 		case "snapshot":
-			at[n].snapshot = c.CatchUpTotal.Median
+			if c.CatchUp.SnapshotBytes > 0 { // or there was none that helped
+				at[n].snapshot = c.CatchUpTotal.Median
+			}
 		}
 	}
 	var points []*point
