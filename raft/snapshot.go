@@ -140,6 +140,9 @@ func (n *Node) install(s Snapshot) {
 		n.commitProven()
 		return
 	}
+	if n.role != Follower {
+		n.becomeFollower(n.term, 0) // it stands with a log that it no longer has
+	}
 	n.log.Reset(s.Index+1, s.Term)
 	n.reset, n.restore, n.truncateTo = s, s, 0
 	n.handed, n.durable = s.Index, s.Index
