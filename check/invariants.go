@@ -34,14 +34,15 @@ type Invariants struct {
 	err      *Violation
 	progress []raft.Progress // scratch
 
-	searches searchLimits
-	opens    struct{ send, commit, apply bool } // these gates are always open
-	rules    struct{ send, commit, announce, apply gateRule }
-	window   int                                  // the Send gate's, 0 if it has none
-	hold     func(from, to raft.ID) time.Duration // for how long a message is kept before it is sent; nil: none is
-	later    func(d time.Duration, do func())     // does something after a while
-	lossless bool                                 // nothing is lost on the way, nor overtaken, and nobody crashes: what is late comes
-	exact    bool                                 // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
+	searches  searchLimits
+	opens     struct{ send, commit, apply bool } // these gates are always open
+	rules     struct{ send, commit, announce, apply gateRule }
+	window    int                                  // the Send gate's, 0 if it has none
+	hold      func(from, to raft.ID) time.Duration // for how long a message is kept before it is sent; nil: none is
+	later     func(d time.Duration, do func())     // does something after a while
+	transfers func(from, to raft.ID)               // told of each part of a snapshot that is sent; nil: nobody
+	lossless  bool                                 // nothing is lost on the way, nor overtaken, and nobody crashes: what is late comes
+	exact     bool                                 // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
 }
 
 // version is an entry that some replica had at an index.

@@ -58,6 +58,7 @@ const (
 	BridgeFault    FaultKind = "bridge"    // two sides that only one replica connects
 	CrashFault     FaultKind = "crash"     // with a restart after it
 	TornFault      FaultKind = "torn"      // a crash that leaves a part of what was being written
+	TransferFault  FaultKind = "transfer"  // a crash in the middle of sending a snapshot, of the one or of the other
 	PauseFault     FaultKind = "pause"
 	LossFault      FaultKind = "loss"
 	DuplicateFault FaultKind = "duplicate"
@@ -74,7 +75,7 @@ const (
 
 // FaultKinds lists all kinds of faults.
 func FaultKinds() []FaultKind {
-	return []FaultKind{SplitFault, PartialFault, OneWayFault, BridgeFault, CrashFault, TornFault, PauseFault, LossFault,
+	return []FaultKind{SplitFault, PartialFault, OneWayFault, BridgeFault, CrashFault, TornFault, TransferFault, PauseFault, LossFault,
 		DuplicateFault, ReorderFault, DelayFault, SlowDiskFault, StallFault, SkewFault, CampaignFault, LateFault, BurstFault, RetryFault}
 }
 
@@ -140,9 +141,6 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	if d.chance(0.3) {
 		g.MaxAppendBytes, g.MaxInFlight = 64+d.IntN(512), 1+d.IntN(8)
 	}
-	if d.chance(0.4) {
-		g.SnapshotEntries, g.SnapshotTrailing = 1+d.IntN(60), d.IntN(40)
-	}
 
 	p.Transport = pick(d, "datagram", "datagram", "datagram", "datagram", "mem", "quic", "tcp")
 	p.Link = sim.Link{Delay: d.span(20*time.Microsecond, time.Millisecond)}
@@ -197,6 +195,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 			p.Breakage = OneWayFault // without both, whoever hears nobody deposes leaders for ever
 		}
 	}
+	p.snapshots(limits.Strategy == "")
 	p.corners()
 	return p, nil
 }
@@ -319,7 +318,7 @@ func ahead(a, b []uint64) bool {
 func (d drawer) faults(p *Plan) {
 	var kinds []FaultKind
 	for _, k := range FaultKinds() {
-		if k != RetryFault && k != LateFault && k != BurstFault && d.chance(0.35) {
+		if k != RetryFault && k != TransferFault && k != LateFault && k != BurstFault && d.chance(0.35) {
 			kinds = append(kinds, k)
 		}
 	}
@@ -418,11 +417,12 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "\nAppendEntries in flight: %s, %s\n", inFlight, appendBytes)
 	if g.SnapshotEntries > 0 {
-		every := "entry"
-		if g.SnapshotEntries > 1 {
-			every = fmt.Sprintf("%d entries", g.SnapshotEntries)
+		fmt.Fprintf(&b, "a snapshot of %d pages every %d entries, %d kept before it, sent in chunks of %d bytes, %d at a time",
+			g.StateBytes/statePage, g.SnapshotEntries, g.SnapshotTrailing, g.ChunkBytes, g.MaxChunks)
+		if g.MaxLagBytes > 0 {
+			fmt.Fprintf(&b, ", %d bytes for who is behind", g.MaxLagBytes)
 		}
-		fmt.Fprintf(&b, "a snapshot every %s, %d kept before it\n", every, g.SnapshotTrailing)
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "%s for %v, %d of %s not empty at the start", several(p.Clients, "client"), short(p.Length), filled(g.Boot), several(g.Replicas, "log"))
 	for _, f := range p.Faults {

@@ -15,6 +15,9 @@ import (
 // What snapshots must be, from outside: each is the state after the committed entries up to its index, whoever made it;
 // what is sent of one is what it holds, and installed only once it is durable; the log after one that is being sent stays.
 
+// snapshotBytes is about what a snapshot has beside the pages of its state.
+const snapshotBytes = 100
+
 // durable is a storage that can be looked into: cluster/sim's disk.
 type durable interface{ Durable() storage.State }
 
@@ -177,6 +180,9 @@ func (v *Invariants) sendsChunk(w *watched, m *raft.Message) {
 	}
 	if size > uint64(limit) {
 		v.fail(Bounded, w, "it sends %d bytes of a snapshot at once, want at most %d", size, limit)
+	}
+	if v.transfers != nil {
+		v.transfers(w.id, m.To)
 	}
 	if first := w.node.Log().First(); first > s.Index+1 {
 		v.fail(Live, w, "it sends a snapshot of %d entries to %d, and its log begins at %d: nothing follows on it", s.Index, m.To, first)

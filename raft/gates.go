@@ -173,13 +173,13 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 		n.idle = false // it goes on waiting
 	}
 	if p.install.Index != 0 {
-		sent = n.sendChunks(p, owed, false, beat)
+		n.sendChunks(p, owed, beat) // no AppendEntries: nothing rides with them, and heartbeats go on
 	}
 	for n.wantsSend(p, owed, sent, beat) {
 		n.appendTo(p)
 		sent = true
 	}
-	if !n.more && p.deferred || beat && (!sent || p.install.Index != 0) {
+	if !n.more && p.deferred || beat && !sent {
 		n.sendEmpty(p)
 		if sent = true; beat {
 			return true

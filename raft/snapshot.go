@@ -140,6 +140,9 @@ func (n *Node) install(s Snapshot) {
 		n.commitProven()
 		return
 	}
+	if n.role != Follower {
+		n.becomeFollower(n.term, 0) // it stands with a log that it no longer has
+	}
 	n.log.Reset(s.Index+1, s.Term)
 	n.reset, n.restore, n.truncateTo = s, s, 0
 	n.handed, n.durable = s.Index, s.Index
@@ -183,8 +186,11 @@ func (n *Node) keptFor(p *progress, upTo uint64) uint64 {
 	if p.install.Index != 0 {
 		return p.install.Index
 	}
-	if p.silent() || p.match+1 < n.log.First() {
+	if p.match+1 < n.log.First() || p.silent() && !p.deferred {
 		return upTo
+	}
+	if p.deferred {
+		return p.match // or what is about to be told could not be proven any more
 	}
 	if n.log.offset(n.log.Last()+1)-n.log.offset(p.match+1) > uint64(n.cfg.MaxLagBytes) {
 		return upTo
@@ -234,12 +240,12 @@ func (n *Node) endTransfer(p *progress) {
 
 // sendChunks sends as much of a snapshot as may be in flight. The first chunk waits at the Send gate as an AppendEntries
 // would; the others follow the answers.
-func (n *Node) sendChunks(p *progress, owed int, rides, beat bool) (sent bool) {
+func (n *Node) sendChunks(p *progress, owed int, beat bool) {
 	t := &p.install
 	if !t.begun {
 		w := Waiting{Since: p.since, Count: int(n.log.Last() - min(n.log.Last(), p.match)), Bytes: int(t.Bytes), Owed: owed}
-		if !n.opens(n.cfg.Strategy.Send, w, rides, beat) {
-			return false
+		if !n.opens(n.cfg.Strategy.Send, w, false, beat) {
+			return
 		}
 		t.begun, t.Snapshot = true, n.snapshot // the newest, also if it was taken while this waited
 	}
@@ -248,13 +254,11 @@ func (n *Node) sendChunks(p *progress, owed int, rides, beat bool) (sent bool) {
 		limit = 1
 	}
 	if t.losses > 0 && !beat || p.silent() {
-		return false
+		return
 	}
 	for len(t.flights) < limit && (t.next < t.Bytes || t.Bytes == 0 && len(t.flights) == 0) {
 		n.sendChunk(p)
-		sent = true
 	}
-	return sent
 }
 
 func (n *Node) sendChunk(p *progress) {
@@ -347,7 +351,13 @@ func (n *Node) tookChunks(p *progress, seq, offset uint64) {
 func (n *Node) installed(p *progress, m *Message) {
 	if m.Match > p.match {
 		p.match = min(m.Match, n.log.Last())
-		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: true})
+		found := p.probing && p.match+1 >= p.next
+		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: found || p.install.Index != 0})
+		if found { // a late answer: the search is over
+			p.probing, p.probeDue, p.rounds = false, false, 0
+			n.restart(p)
+		}
+		p.landed()
 	}
 	if p.install.Index == 0 || m.Snapshot.Index != p.install.Index {
 		return
