@@ -141,7 +141,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 		g.MaxAppendBytes, g.MaxInFlight = 64+d.IntN(512), 1+d.IntN(8)
 	}
 	if d.chance(0.4) {
-		g.Retain = uint64(1 + d.IntN(200))
+		g.SnapshotEntries, g.SnapshotTrailing = 1+d.IntN(60), d.IntN(40)
 	}
 
 	p.Transport = pick(d, "datagram", "datagram", "datagram", "datagram", "mem", "quic", "tcp")
@@ -165,7 +165,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	p.Clients = 1 + d.IntN(6)
 	p.Think = p.Length / time.Duration(50+d.IntN(150))
 	if d.chance(0.2) { // so that logs are compacted under way, too
-		p.Clients, p.Think, g.Retain = 6+d.IntN(6), p.Length/time.Duration(600+d.IntN(600)), uint64(1+d.IntN(50))
+		p.Clients, p.Think = 6+d.IntN(6), p.Length/time.Duration(600+d.IntN(600))
 	}
 	p.Patience = g.ElectionTimeout * time.Duration(1+d.IntN(5))
 	p.MaxBytes = pick(d, 0, 16, 100, 300)
@@ -222,7 +222,7 @@ func (d drawer) strategy() string {
 		backups = append(backups, k.Name)
 	}
 	text := pick(d, backups...)
-	for _, axis := range strategies.Axes()[1:] {
+	for _, axis := range strategies.Axes()[1:5] {
 		if d.chance(0.4) {
 			continue // the standard gate
 		}
@@ -409,17 +409,17 @@ func (p *Plan) String() string {
 	if p.CPU > 0 {
 		fmt.Fprintf(&b, ", %v of CPU a message", p.CPU)
 	}
-	retain, inFlight, appendBytes := "all", "as many as by default", "of the default size"
-	if g.Retain > 0 {
-		retain = fmt.Sprint(g.Retain)
-	}
+	inFlight, appendBytes := "as many as by default", "of the default size"
 	if g.MaxInFlight > 0 {
 		inFlight = fmt.Sprint(g.MaxInFlight)
 	}
 	if g.MaxAppendBytes > 0 {
 		appendBytes = fmt.Sprintf("of at most %d bytes", g.MaxAppendBytes)
 	}
-	fmt.Fprintf(&b, "\nentries retained: %s; AppendEntries in flight: %s, %s\n", retain, inFlight, appendBytes)
+	fmt.Fprintf(&b, "\nAppendEntries in flight: %s, %s\n", inFlight, appendBytes)
+	if g.SnapshotEntries > 0 {
+		fmt.Fprintf(&b, "a snapshot every %s, %d kept before it\n", several(g.SnapshotEntries, "entry"), g.SnapshotTrailing)
+	}
 	fmt.Fprintf(&b, "%s for %v, %d of %s not empty at the start", several(p.Clients, "client"), short(p.Length), filled(g.Boot), several(g.Replicas, "log"))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n%4d %v", f.Number, f)

@@ -646,6 +646,11 @@ func (r *run) Applied(now raft.Time, id raft.ID, run raft.Entries) {
 	}
 }
 
+// Restored is of no interest here: somebody has applied before what a snapshot holds. cluster.Observer.
+func (r *run) Restored(now raft.Time, id raft.ID, s raft.Snapshot) {
+	r.note("%d goes on from a snapshot of everything up to %d", id, s.Index)
+}
+
 // note adds a line to the log of the last events.
 func (r *run) note(format string, args ...any) {
 	if r.keep == 0 {

@@ -89,7 +89,7 @@ func (n *Node) Take(_ raft.Time, more bool) *Output {
 		n.head = transports.AppendMessage(n.head, m)
 		n.body = transports.AppendBody(n.body, m)
 		n.out.Frames = append(n.out.Frames, Frame{To: m.To, Class: transports.ClassOf(m), Head: n.head[head:len(n.head):len(n.head)],
-			Body: n.body[body:], Append: m.Type == raft.AppendEntries, Entries: m.EntryCount(),
+			Body: n.body[body:len(n.body):len(n.body)], Append: m.Type == raft.AppendEntries, Entries: m.EntryCount(),
 			Snapshot: m.Snapshot, Offset: m.Offset, ChunkBytes: m.ChunkBytes})
 	}
 	return &n.out

@@ -156,7 +156,7 @@ func (n *Node) full(p *progress) bool {
 
 // inFlightBytes returns the bytes of data of all entries from the first unanswered one to the last that was sent.
 func (n *Node) inFlightBytes(p *progress) uint64 {
-	if p.probing || len(p.flights) == 0 {
+	if p.probing || len(p.flights) == 0 || p.next < n.log.First() { // the last: meetCompaction has not seen it yet
 		return 0
 	}
 	first := max(p.flights[0].first, n.log.First())
@@ -168,6 +168,9 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 	news := n.commitFor(p) > p.told
 	if news && p.tellSince == 0 {
 		p.tellSince = n.now
+	}
+	if p.deferred && n.more {
+		n.idle = false // it goes on waiting
 	}
 	if p.install.Index != 0 {
 		sent = n.sendChunks(p, owed, false, beat)
@@ -181,6 +184,9 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 		if sent = true; beat {
 			return true
 		}
+	}
+	if p.deferred {
+		n.idle = false // still to be sent
 	}
 	if news && n.commitFor(p) > p.told {
 		w := Waiting{Since: p.tellSince, Count: int(n.commitFor(p) - p.told), InFlight: len(p.flights)}

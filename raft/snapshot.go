@@ -97,7 +97,7 @@ func (n *Node) dueSnapshot() Snapshot {
 // is applied, or one that was received with its last chunk. What no longer concerns the node is ignored.
 func (n *Node) SnapshotSaved(now Time, s Snapshot) {
 	n.advance(now)
-	if s.Index == n.taking {
+	if s.Index >= n.taking { // a later one takes its place: the driver tells of the newest
 		n.taking = 0
 	}
 	if s.Index > n.snapshot.Index {
@@ -241,7 +241,7 @@ func (n *Node) sendChunks(p *progress, owed int, rides, beat bool) (sent bool) {
 		if !n.opens(n.cfg.Strategy.Send, w, rides, beat) {
 			return false
 		}
-		t.begun = true
+		t.begun, t.Snapshot = true, n.snapshot // the newest, also if it was taken while this waited
 	}
 	limit := n.cfg.MaxChunks
 	if t.losses > 0 {

@@ -107,6 +107,9 @@ func (d *disk) Save(s raft.Save) bool {
 	return false
 }
 
+// Durable returns what is durable as it stands, for looking only, also while the replica is down.
+func (d *disk) Durable() storage.State { return d.durable.State() }
+
 // Compact forgets what is durable: storage.Storage.
 func (d *disk) Compact(index uint64) { d.stable.Compact(index) }
 

@@ -25,6 +25,7 @@ func listCommand() *cli.Command {
 		{"gates", "what may decide how long work waits", listGates},
 		{"engines", "what runs a group: this project's own core, others', and a floor", listEngines},
 		{"transports", "how messages travel", listTransports},
+		{"storages", "what replicas can keep their logs in", listStorages},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
 		{"topologies", "round trips between regions, for --clock virtual", listTopologies},
 		{"tests", "the MIT lab's tests, for run lab2b", listTests},
@@ -128,6 +129,14 @@ func listTransports() ([]string, [][]string) {
 		rows = append(rows, []string{k.name, k.doc})
 	}
 	return []string{"transport", "what it is"}, rows
+}
+
+func listStorages() ([]string, [][]string) {
+	var rows [][]string
+	for _, k := range storageTable {
+		rows = append(rows, []string{k.name, k.doc})
+	}
+	return []string{"storage", "what it is"}, rows
 }
 
 func listScenarios() ([]string, [][]string) {

@@ -30,6 +30,7 @@ type replica struct {
 	life    sync.RWMutex // held for reading while a life of the replica is used
 	raft    *hraft.Raft  // nil while crashed
 	streams *streams
+	net     *transport
 	disk    *disk
 	machine *machine
 	last    cluster.Status // of the life before, while crashed
@@ -67,7 +68,8 @@ func (r *replica) open(carrier transports.Carrier) error {
 	}
 	r.streams, r.disk, r.machine = streams, disk, newMachine(r)
 	logs := &told{disk.logs, r.stored}
-	node, err := hraft.NewRaft(r.config(logger), r.machine, logs, disk.stable, disk.snapshots, &transport{net, r})
+	r.net = &transport{NetworkTransport: net, r: r, pipelines: map[*pipeline]bool{}}
+	node, err := hraft.NewRaft(r.config(logger), r.machine, logs, disk.stable, disk.snapshots, r.net)
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", raft.ErrConfig, err), net.Close(), disk.close())
 	}
@@ -223,6 +225,7 @@ func (r *replica) crash() {
 	streams.thaw()
 	streams.Close() // nothing that it still does is seen by the others
 	shutdown := node.Shutdown()
+	r.net.closePipelines()
 	r.life.Lock() // those who propose have come back, since the library is closing
 	r.last = r.statusOf(node)
 	r.last.Up, r.last.Role = false, raft.Follower

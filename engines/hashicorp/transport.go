@@ -1,7 +1,11 @@
 package hashicorp
 
 import (
+	"errors"
 	"io"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
@@ -14,6 +18,22 @@ import (
 type transport struct {
 	*hraft.NetworkTransport
 	r *replica
+
+	mu        sync.Mutex
+	pipelines map[*pipeline]bool // those that are open
+	closed    bool
+}
+
+// closePipelines ends what may wait in them for ever: a leader that has stopped reading a pipeline's answers, as one does
+// that is deposed, still puts requests into it, and shutting it down waits for that.
+func (t *transport) closePipelines() {
+	t.mu.Lock()
+	t.closed = true
+	open := slices.Collect(maps.Keys(t.pipelines))
+	t.mu.Unlock()
+	for _, p := range open {
+		p.Close()
+	}
 }
 
 func (t *transport) AppendEntries(id hraft.ServerID, target hraft.ServerAddress, args *hraft.AppendEntriesRequest, resp *hraft.AppendEntriesResponse) error {
@@ -38,7 +58,22 @@ func (t *transport) AppendEntriesPipeline(id hraft.ServerID, target hraft.Server
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline{p, t, idOf(id)}, nil
+	wrapped := &pipeline{p, t, idOf(id)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errors.Join(hraft.ErrPipelineShutdown, p.Close())
+	}
+	t.pipelines[wrapped] = true
+	return wrapped, nil
+}
+
+// Close ends the pipeline. It may be called twice.
+func (p *pipeline) Close() error {
+	p.t.mu.Lock()
+	delete(p.t.pipelines, p)
+	p.t.mu.Unlock()
+	return p.AppendPipeline.Close()
 }
 
 func (t *transport) RequestVote(id hraft.ServerID, target hraft.ServerAddress, args *hraft.RequestVoteRequest, resp *hraft.RequestVoteResponse) error {
