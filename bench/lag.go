@@ -17,6 +17,10 @@ var lag = Scenario{
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		entries, err := s.count("lag-entries", 1)
 		s.keepLog(group, entries) // so that the strategy's catch-up is a choice
+		if s.SnapshotEntries == 0 && s.SnapshotBytes == 0 && group.SnapshotEntries+group.SnapshotBytes > 0 {
+			// A snapshot that holds most of what the follower lacks, whatever the lag.
+			group.SnapshotEntries, group.SnapshotBytes = max(leastBetween, entries/snapshotsInLag), 0
+		}
 		return err
 	},
 	Entries: func(s *Settings) int {
@@ -46,6 +50,9 @@ var lag = Scenario{
 		return t.CatchUp(ctx, load, leader, follower, t.Cluster.Status(follower).Last, 0)
 	},
 }
+
+// A replica takes so many snapshots while the follower is cut off, and none after fewer entries than leastBetween.
+const snapshotsInLag, leastBetween = 8, 200
 
 // bulkClients is how many proposals are under way at a time when entries are only to be made, not measured.
 const bulkClients = 512

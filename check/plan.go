@@ -418,7 +418,11 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "\nAppendEntries in flight: %s, %s\n", inFlight, appendBytes)
 	if g.SnapshotEntries > 0 {
-		fmt.Fprintf(&b, "a snapshot every %s, %d kept before it\n", several(g.SnapshotEntries, "entry"), g.SnapshotTrailing)
+		every := "entry"
+		if g.SnapshotEntries > 1 {
+			every = fmt.Sprintf("%d entries", g.SnapshotEntries)
+		}
+		fmt.Fprintf(&b, "a snapshot every %s, %d kept before it\n", every, g.SnapshotTrailing)
 	}
 	fmt.Fprintf(&b, "%s for %v, %d of %s not empty at the start", several(p.Clients, "client"), short(p.Length), filled(g.Boot), several(g.Replicas, "log"))
 	for _, f := range p.Faults {

@@ -48,7 +48,7 @@ var restartFields = []struct {
 // cheaper one. Cells are compared whose only difference is the way; between two lags the crossing is found on
 // logarithmic scales.
 func (s *Summary) crossings() (findings []string) {
-	const lag, way = "lag-entries", "catchup"
+	const lag, way = "lag-entries", "catch-up"
 	var cells []*Cell
 	for i := range s.Cells {
 		if c := &s.Cells[i]; c.CatchUpTotal.N > 0 && c.Params[lag] != "" {
@@ -93,7 +93,9 @@ func crossing(cells []*Cell, lag, way string) string {
 		case "log":
 			at[n].log = c.CatchUpTotal.Median
 		case "snapshot":
-			at[n].snapshot = c.CatchUpTotal.Median
+			if c.CatchUp.SnapshotBytes > 0 { // or there was none that helped
+				at[n].snapshot = c.CatchUpTotal.Median
+			}
 		}
 	}
 	var points []*point

@@ -42,6 +42,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "axes", Name: "commit", Usage: "Commit gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "announce", Usage: "Announce gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "apply", Usage: "Apply gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: strategies.AxisCatchUp, Usage: "what a follower gets that is behind, to cross with: log, snapshot, cheapest"},
 		&cli.StringFlag{Category: "axes", Name: "engine", Value: "raftbench", Usage: "who runs the group: " + strings.Join(engineNames(), ", ")},
 		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "how messages travel: see raftbench list transports"},
 		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "what happens: see raftbench list scenarios"},
@@ -438,7 +439,7 @@ func names(c *cli.Context, flag string, known []string, values *[]string) error 
 func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
 	var v strategies.Values
 	crossed := false
-	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply} {
+	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply, &v.CatchUp} {
 		name := strategies.Axes()[i]
 		if !c.IsSet(name) {
 			continue
