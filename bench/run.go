@@ -20,7 +20,8 @@ type Run struct {
 	Open    Opener
 	OpenOwn OwnOpener // for engines that open groups by themselves; nil if there are none
 	// Storage, if not nil, gives a trial's group a storage that is not memory. What it returns ends that.
-	Storage func(name string, cfg *cluster.Config) (done func() error, err error)
+	// Engines that open groups by themselves keep what they store in the folder.
+	Storage func(name string, cfg *cluster.Config) (folder string, done func() error, err error)
 	// Starting, if not nil, is told before each trial: which of how many it is.
 	Starting func(position, total int, p *Planned, repeat int)
 	// Done gets each result. Its error ends the run.
@@ -113,17 +114,18 @@ func (r *Run) trial(ctx context.Context, p *Planned, at position) (result result
 			result = results.Trial{Status: results.Invalid, Reason: fmt.Sprintf("broken invariant: %v", broken)}
 		}
 	}()
+	var folder string
 	open := r.Open
 	if own := &p.Settings.Engine; own.Open != nil {
 		open = func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
-			return r.OpenOwn(own, transport, cfg)
+			return r.OpenOwn(own, transport, folder, cfg)
 		}
 	}
 	if r.Storage != nil && p.Settings.Storage != "" && p.Settings.Storage != StorageMem {
 		var done func() error
 		inner := open
 		open = func(transport string, cfg cluster.Config) (c cluster.Cluster, err error) {
-			if done, err = r.Storage(p.Settings.Storage, &cfg); err != nil {
+			if folder, done, err = r.Storage(p.Settings.Storage, &cfg); err != nil {
 				return nil, err
 			}
 			return inner(transport, cfg)

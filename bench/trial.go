@@ -35,8 +35,9 @@ type Trial struct {
 // Opener makes a group with this transport.
 type Opener func(transport string, cfg cluster.Config) (cluster.Cluster, error)
 
-// OwnOpener makes a group of an engine that opens groups by itself, over this transport.
-type OwnOpener func(e *engines.Engine, transport string, cfg cluster.Config) (cluster.Cluster, error)
+// OwnOpener makes a group of an engine that opens groups by itself, over this transport. data is the folder for what it
+// stores, "" for memory.
+type OwnOpener func(e *engines.Engine, transport, data string, cfg cluster.Config) (cluster.Cluster, error)
 
 // runTrial plays one trial to its end and judges it. Whatever goes wrong is told in the result. A panic goes on, after
 // the group is closed.

@@ -141,19 +141,19 @@ func describe(r *probe.Result) string {
 }
 
 // openStorage gives a trial's group a storage in a new folder below dir.
-func openStorage(dir string) func(name string, cfg *cluster.Config) (func() error, error) {
-	return func(name string, cfg *cluster.Config) (func() error, error) {
+func openStorage(dir string) func(name string, cfg *cluster.Config) (string, func() error, error) {
+	return func(name string, cfg *cluster.Config) (string, func() error, error) {
 		i := slices.IndexFunc(storageTable, func(k storageKind) bool { return k.name == name })
 		if i < 0 || storageTable[i].open == nil {
-			return nil, errors.New("no storage of that name is on a disk")
+			return "", nil, errors.New("no storage of that name is on a disk")
 		}
 		trial, err := os.MkdirTemp(dir, "raftbench-data-")
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		cfg.OpenStorage = func(o storage.Options) (storage.Storage, error) {
 			return storageTable[i].open(filepath.Join(trial, fmt.Sprintf("replica-%d", o.Replica)), o)
 		}
-		return func() error { return os.RemoveAll(trial) }, nil
+		return trial, func() error { return os.RemoveAll(trial) }, nil
 	}
 }

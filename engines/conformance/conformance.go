@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,6 +20,8 @@ import (
 	"github.com/raftbench/raftbench/cluster/live"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/wal"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -58,10 +62,15 @@ var Cases = []Case{
 	{Name: "all come back", run: allReturn, Use: engines.Use{Elections: true, Crashes: true}},
 }
 
-// Run runs all cases as subtests of t, at each place. Cases that the engine refuses are skipped, with its reason.
+// Run runs all cases as subtests of t, at each place. Cases that the engine refuses are skipped, with its reason. At a place
+// with a folder, each group has one of its own in there.
 func Run(t *testing.T, e engines.Engine, places ...engines.Place) {
 	for _, at := range places {
-		t.Run(at.Transport.Name, func(t *testing.T) {
+		name := at.Transport.Name
+		if at.Data != "" {
+			name += " on a disk"
+		}
+		t.Run(name, func(t *testing.T) {
 			for _, c := range Cases {
 				t.Run(c.Name, func(t *testing.T) {
 					if why := e.CanUse(c.Use); why != "" {
@@ -113,6 +122,11 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	if c.unobserved {
 		cfg.Observer = nil
 	}
+	if at.Data != "" {
+		if at.Data, err = os.MkdirTemp(at.Data, ""); err != nil {
+			return err
+		}
+	}
 	if c.whole {
 		cfg.SnapshotEntries = 0
 	}
@@ -129,7 +143,8 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	return err
 }
 
-// Open opens a group of an engine, under the live driver if it needs one.
+// Open opens a group of an engine, under the live driver if it needs one: in the place's folder with the project's log, if
+// there is a folder.
 func Open(e engines.Engine, at engines.Place, cfg cluster.Config) (cluster.Cluster, error) {
 	if e.Configure != nil {
 		e.Configure(&cfg)
@@ -137,8 +152,16 @@ func Open(e engines.Engine, at engines.Place, cfg cluster.Config) (cluster.Clust
 	if e.Open != nil {
 		return e.Open(at, cfg)
 	}
+	if at.Data != "" {
+		cfg.OpenStorage = func(o storage.Options) (storage.Storage, error) {
+			return wal.Open(filepath.Join(at.Data, fmt.Sprintf("replica-%d", o.Replica)), o, segmentBytes)
+		}
+	}
 	return live.New(live.Config{Config: cfg, Transport: at.Transport, Host: at.Host, Ports: at.Ports})
 }
+
+// segmentBytes is small, so that groups that live for a second leave little behind.
+const segmentBytes = 1 << 20
 
 // group is a group under test, with a record of all that was proposed and applied.
 type group struct {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	conformance.Run(t, etcd.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()},
-		engines.Place{Transport: quic.PerClass()})
+		engines.Place{Transport: quic.PerClass()}, engines.Place{Transport: mem.Kind(), Data: t.TempDir()})
 }
 
 // Where messages get lost, followers need entries that the log no longer holds, again and again. Snapshots get lost too.
