@@ -241,7 +241,8 @@ func (n *Node) sendChunks(p *progress, owed int, rides, beat bool) (sent bool) {
 		if !n.opens(n.cfg.Strategy.Send, w, rides, beat) {
 			return false
 		}
-		t.begun = true
+		// The newest by now: a driver keeps an older one from its first chunk on, and this one may be gone.
+		t.begun, t.Snapshot = true, n.snapshot
 	}
 	limit := n.cfg.MaxChunks
 	if t.losses > 0 {
