@@ -76,11 +76,9 @@ func snapshotAllCrash(g *group) {
 		for range g.enoughForSnapshot() {
 			g.agree(g.command(), g.n, true)
 		}
-		before := g.agree(g.command(), g.n, true)
+		g.agree(g.command(), g.n, true)
 		g.crashAll()
-		if after := g.agree(g.command(), g.n, true); after <= before {
-			g.unsafe("an entry got index %d after one at %d had been agreed on and all replicas had crashed", after, before)
-		}
+		g.agree(g.command(), g.n, true) // at a later index, or the watch sees two values at one
 	}
 }
 

@@ -46,7 +46,7 @@ func TestLab(t *testing.T) {
 						ElectionTimeout: lab.DefaultElectionTimeout, Seed: 1,
 						Open: func(cfg cluster.Config, m *lab.Meter) (cluster.Cluster, error) {
 							c, err := open(cfg, m)
-							n = c.(*network)
+							n, _ = c.(*network)
 							return c, err
 						}})
 					switch r.Status {
