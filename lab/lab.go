@@ -1,5 +1,5 @@
-// Package lab plays the scenarios of the MIT 6.824 (now 6.5840) Raft lab, parts 2A, 2B and 2C, on any strategy and any
-// kind of group, and measures what each took: seconds and where they went, RPCs, bytes, rejections, time per agreement.
+// Package lab plays the scenarios of the MIT 6.824 (now 6.5840) Raft lab, parts 2A to 2D, on any strategy and any kind of
+// group, and measures what each took: seconds and where they went, RPCs, bytes, rejections, time per agreement.
 //
 // The scenarios, constants and limits are the course's; text and code are this project's own. They see a group through
 // cluster.Cluster alone, so one text runs over sockets and in virtual time. A limit that does not hold fails the test
@@ -9,7 +9,7 @@
 // seconds has nothing to correspond to (a message to a replica that is cut off is counted and lost); and leaders of one
 // term and applied values are watched all the time, not only when a test looks.
 //
-// It does not print, does not know transports and leaves out part 2D, which needs snapshots.
+// It does not print and does not know transports.
 package lab
 
 import (
@@ -26,12 +26,14 @@ const electionSpan = time.Second
 // Test is one of the lab's scenarios.
 type Test struct {
 	Name     string
-	Suite    string // "2A", "2B" or "2C"
+	Suite    string // one of Suites
 	Replicas int
 	Doc      string        // one sentence
 	Typical  time.Duration // how long it takes with a loop of 100 ms, roughly, to plan with
 	Network  cluster.Conditions
-	play     func(*group)
+	// SnapshotEntries is how many entries a replica applies from one snapshot to the next, 0 for no snapshots.
+	SnapshotEntries int
+	play            func(*group)
 }
 
 // Edition is a year of the course, where its tests differ. The zero value is DefaultEdition.
@@ -52,10 +54,10 @@ const DefaultEdition = Edition2023
 var Editions = []Edition{Edition2023, Edition2025}
 
 // Suites lists the parts of the lab that there are tests for.
-var Suites = []string{"2A", "2B", "2C"}
+var Suites = []string{"2A", "2B", "2C", "2D"}
 
 // Tests is the table of all tests, in the course's order: a new one is a function and a line here.
-var Tests = slices.Concat(elections, agreements, persistence)
+var Tests = slices.Concat(elections, agreements, persistence, snapshots)
 
 // TestsOf returns the tests of one suite.
 func TestsOf(suite string) []Test {

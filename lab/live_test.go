@@ -35,7 +35,7 @@ func TestLive(t *testing.T) {
 	for _, kind := range []transports.Kind{mem.Kind(), tcp.Plain(), quic.PerClass()} {
 		var seen outcomes
 		t.Run(kind.Name, func(t *testing.T) {
-			for _, name := range []string{"BasicAgree", "ConcurrentStarts", "Persist3"} {
+			for _, name := range []string{"BasicAgree", "ConcurrentStarts", "Persist3", "SnapshotAllCrash"} {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					playLive(t, kind, "eager", name, &seen)

@@ -44,10 +44,15 @@ func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	for i := range g.connected {
 		g.connected[i] = true
 	}
-	c, err := s.Open(cluster.Config{
+	cfg := cluster.Config{
 		Replicas: t.Replicas, Engine: g.meter.tap(nil), Strategy: s.Strategy, Heartbeat: s.Heartbeat,
 		ElectionTimeout: s.ElectionTimeout, PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, Seed: s.Seed, Observer: g.watch,
-	}, g.meter)
+	}
+	if t.SnapshotEntries > 0 {
+		// As on the course's network, where a snapshot takes the log with it, nothing is kept for followers that lag.
+		cfg.SnapshotEntries, cfg.MaxLagBytes = t.SnapshotEntries, 1
+	}
+	c, err := s.Open(cfg, g.meter)
 	if err != nil {
 		return results.Trial{Status: results.Failed, Reason: err.Error()}
 	}

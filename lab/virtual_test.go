@@ -74,6 +74,56 @@ func TestAllStrategiesInVirtualTime(t *testing.T) {
 	}
 }
 
+// Part 2D passes as well where a snapshot travels in several chunks and takes its time; and replicas that were away do get
+// snapshots, nearly once a round, while the others' logs stay as short as the course's.
+func TestSnapshotsInChunks(t *testing.T) {
+	for _, name := range []string{"linear-loop", "fast-signal", "eager"} {
+		for _, delay := range []time.Duration{20 * time.Microsecond, 10 * time.Millisecond} {
+			for _, test := range TestsOf("2D") {
+				for seed := range uint64(3) {
+					var seen *installs
+					s := settings(t, name, seed)
+					s.Open = func(cfg cluster.Config, _ *Meter) (cluster.Cluster, error) {
+						seen = &installs{Observer: cfg.Observer}
+						cfg.Observer, cfg.ChunkBytes = seen, 20
+						return sim.New(sim.Config{Config: cfg, CPUPerMessage: 5 * time.Microsecond,
+							Links: func(raft.ID, raft.ID) sim.Link { return sim.Link{Delay: delay} }})
+					}
+					r := Play(t.Context(), test, s)
+					if r.Status != results.OK {
+						t.Errorf("%s, seed %d, delay %v: %s: %s", name, seed, delay, r.Status, r.Reason)
+					}
+					if strings.HasPrefix(test.Name, "SnapshotInstall") && seen.n < snapshotRounds/3 {
+						t.Errorf("%s, seed %d, delay %v: %s installed %d snapshots in %d rounds", name, seed, delay, test.Name,
+							seen.n, snapshotRounds)
+					}
+					if lost := strings.Contains(test.Name, "Un"); seen.n > 0 && !lost && seen.chunks < 3*seen.n {
+						t.Errorf("%s: %d chunks for %d snapshots, want several for each", test.Name, seen.chunks, seen.n)
+					}
+				}
+			}
+		}
+	}
+}
+
+// installs counts the snapshots that replaced a log, and the chunks sent.
+type installs struct {
+	cluster.Observer
+	n, chunks int
+}
+
+func (i *installs) Events(now raft.Time, id raft.ID, events []raft.Event) {
+	for e := range events {
+		switch events[e].Kind {
+		case raft.EventInstalled:
+			i.n++
+		case raft.EventChunk:
+			i.chunks++
+		}
+	}
+	i.Observer.Events(now, id, events)
+}
+
 // So do groups with pre-vote and check-quorum, and they save what stale leaders cost.
 func TestPreVoteAndCheckQuorumSaveStaleLeaders(t *testing.T) {
 	var with, without time.Duration

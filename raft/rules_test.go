@@ -71,6 +71,7 @@ var rules = []struct {
 	{"the choice between log and snapshot is asked", "", catchUpChoice},
 	{"a slow link is not flooded with chunks", "", slowLinkNotFlooded},
 	{"a follower that dies in a transfer costs nothing more", "", deadFollowerOfTransfer},
+	{"a transfer that has waited begins with the newest snapshot", "", newestFirst},
 }
 
 func TestRules(t *testing.T) {

@@ -247,7 +247,8 @@ func (n *Node) sendChunks(p *progress, owed int, beat bool) {
 		if !n.opens(n.cfg.Strategy.Send, w, false, beat) {
 			return
 		}
-		t.begun, t.Snapshot = true, n.snapshot // the newest, also if it was taken while this waited
+		// The newest by now: a driver keeps an older one from its first chunk on, and this one may be gone.
+		t.begun, t.Snapshot = true, n.snapshot
 	}
 	limit := n.cfg.MaxChunks
 	if t.losses > 0 {

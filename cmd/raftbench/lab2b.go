@@ -26,16 +26,15 @@ func lab2bCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "lab2b",
 		Usage: "play the MIT Raft lab's tests with any strategy, and say where their seconds go",
-		Description: `The tests of lab 2 of MIT 6.824 (6.5840), parts 2A, 2B and 2C, in this project's own words, with the course's limits:
-a limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at
-once.
+		Description: `The tests of lab 2 of MIT 6.824 (6.5840), parts 2A to 2D, in this project's own words, with the course's limits: a
+limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at once.
 
 Examples:
   raftbench run lab2b                                         part 2B, the classroom's strategies and eager, over tcp
   raftbench run lab2b --clock virtual                         the same in seconds
   raftbench run lab2b --clock virtual --heartbeat 50ms,100ms,200ms
   raftbench run lab2b --transport tcp,quic --repeat 3
-  raftbench run lab2b --suite 2C --clock virtual --strategy eager --repeat 20
+  raftbench run lab2b --suite 2C,2D --clock virtual --strategy eager --repeat 20
   raftbench run lab2b --test Backup,Rejoin --pre-vote --check-quorum`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
