@@ -74,7 +74,7 @@ func readNamed(texts map[string]string) ([]raft.Strategy, error) {
 const lastOrder = 1_000_000
 
 // readStrategy reads one file: lines of "key: value", empty lines, and comments that begin with #. The keys are doc,
-// the choices, and order; that and catchup may be missing.
+// the choices, and order; that and catch-up may be missing.
 func readStrategy(name, text string) (s raft.Strategy, order int, err error) {
 	if ok, _ := regexp.MatchString(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`, name); !ok {
 		return s, 0, fmt.Errorf("the name %s is not made of small letters and digits, with hyphens between", nearest.Quote(name))

@@ -23,7 +23,7 @@ func listCommand() *cli.Command {
 		{"strategies", "the named strategies, with their choices", listStrategies},
 		{"backups", "how a leader may search for the place where logs agree", listBackups},
 		{"gates", "what may decide how long work waits", listGates},
-		{"catchups", "what a follower may get that is behind, the log or a snapshot", listCatchUps},
+		{"catch-ups", "what a follower may get that is behind, the log or a snapshot", listCatchUps},
 		{"engines", "what runs a group: this project's own core, others', and a floor", listEngines},
 		{"transports", "how messages travel", listTransports},
 		{"storages", "what replicas can keep their logs in", listStorages},
@@ -162,7 +162,7 @@ func listFormats() ([]string, [][]string) {
 
 func listBackups() ([]string, [][]string) { return listKinds("backup", strategies.Backups(), false) }
 
-func listCatchUps() ([]string, [][]string) { return listKinds("catchup", strategies.CatchUps(), false) }
+func listCatchUps() ([]string, [][]string) { return listKinds("catch-up", strategies.CatchUps(), false) }
 
 func listGates() ([]string, [][]string) { return listKinds("gate", strategies.Gates(), true) }
 
