@@ -25,6 +25,7 @@ var diverge = Scenario{
 	Cuts: true,
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
+		s.keepLog(group, d.common+d.conflicting)
 		if err == nil && d.preset != presetGrid { // what a preset decides is what the cell has, whatever the flags are
 			s.Params["diverge-terms"], s.Params["diverge-entries"] = strconv.Itoa(d.terms), strconv.Itoa(d.conflicting)
 			s.Params["diverge-common"] = strconv.Itoa(d.common)

@@ -14,8 +14,9 @@ var lag = Scenario{
 		{Name: "lag-entries", Default: "2000", Doc: "entries that commit while the follower is cut off"},
 	},
 	Cuts: true,
-	Prepare: func(s *Settings, _ *cluster.Config) error {
-		_, err := s.count("lag-entries", 1)
+	Prepare: func(s *Settings, group *cluster.Config) error {
+		entries, err := s.count("lag-entries", 1)
+		s.keepLog(group, entries) // so that the strategy's catch-up is a choice
 		return err
 	},
 	Entries: func(s *Settings) int {

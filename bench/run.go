@@ -19,6 +19,8 @@ type Run struct {
 	Virtual bool // the cluster's time is not the wall clock's
 	Open    Opener
 	OpenOwn OwnOpener // for engines that open groups by themselves; nil if there are none
+	// Storage, if not nil, gives a trial's group a storage that is not memory. What it returns ends that.
+	Storage func(name string, cfg *cluster.Config) (done func() error, err error)
 	// Starting, if not nil, is told before each trial: which of how many it is.
 	Starting func(position, total int, p *Planned, repeat int)
 	// Done gets each result. Its error ends the run.
@@ -116,6 +118,24 @@ func (r *Run) trial(ctx context.Context, p *Planned, at position) (result result
 		open = func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
 			return r.OpenOwn(own, transport, cfg)
 		}
+	}
+	if r.Storage != nil && p.Settings.Storage != "" && p.Settings.Storage != StorageMem {
+		var done func() error
+		inner := open
+		open = func(transport string, cfg cluster.Config) (c cluster.Cluster, err error) {
+			if done, err = r.Storage(p.Settings.Storage, &cfg); err != nil {
+				return nil, err
+			}
+			return inner(transport, cfg)
+		}
+		defer func() {
+			if done == nil {
+				return
+			}
+			if err := done(); err != nil {
+				result.Warnings = append(result.Warnings, fmt.Sprintf("what the trial stored could not be removed: %v", err))
+			}
+		}()
 	}
 	return runTrial(ctx, p, seedOf(r.Seed, at.repeat), r.Virtual, open)
 }

@@ -65,6 +65,9 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	if err == nil {
 		err = t.quiesce(ctx)
 	}
+	if stopped := t.stopped(); err != nil && stopped != nil {
+		err = stopped // it is why
+	}
 	for _, l := range t.loads {
 		l.Stop()
 	}
@@ -98,11 +101,21 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	return t.Result
 }
 
+// stopped returns why a replica has stopped by itself, nil if none has.
+func (t *Trial) stopped() error {
+	for id := raft.ID(1); id <= raft.ID(t.Cluster.Size()); id++ {
+		if err := t.Cluster.Status(id).Err; err != nil {
+			return fmt.Errorf("replica %d has stopped: %w", id, err)
+		}
+	}
+	return nil
+}
+
 // empty reports whether a trial that is about its load has measured nothing of it. Where a catch-up or a failover was
 // timed, the load is a bystander.
 func (t *Trial) empty() bool {
 	w := t.window
-	return w != nil && w.to != 0 && t.Result.CatchUp == nil && t.Result.Failover == nil && (w.finished == 0 || t.Result.Window.Committed == 0)
+	return w != nil && w.to != 0 && t.Result.CatchUp == nil && t.Result.Failover == nil && t.Result.Restart == nil && (w.finished == 0 || t.Result.Window.Committed == 0)
 }
 
 func (t *Trial) emptyReason() string {

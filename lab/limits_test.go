@@ -9,6 +9,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -75,8 +76,8 @@ func TestBytesAreOfWholeFrames(t *testing.T) {
 
 // repeating is an engine that sends every message several times, and counts them.
 func repeating(inner cluster.Engine, m *Meter, times int) cluster.Engine {
-	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		return inner(id, cfg, repeatingHost{host, m, times}, disk)
+	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		return inner(id, cfg, repeatingHost{host, m, times}, store)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -34,8 +35,8 @@ func (m *Meter) tap(inner cluster.Engine) cluster.Engine {
 	if inner == nil {
 		inner = cluster.NewReplica
 	}
-	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		member, err := inner(id, cfg, meteredHost{host, m}, disk)
+	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		member, err := inner(id, cfg, meteredHost{host, m}, store)
 		if err != nil {
 			return nil, err
 		}
@@ -53,12 +54,6 @@ func (h meteredHost) Send(to raft.ID, class transports.Class, head []byte, body 
 		h.meter.Request(transports.FrameSize(head, body))
 	}
 	h.Host.Send(to, class, head, body...)
-}
-
-// Pending says what the host says: cluster.Bringer. A host that is none brings nothing more.
-func (h meteredHost) Pending() bool {
-	b, ok := h.Host.(cluster.Bringer)
-	return ok && b.Pending()
 }
 
 type meteredMember struct {

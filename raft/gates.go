@@ -185,6 +185,9 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 			return true
 		}
 	}
+	if p.deferred {
+		n.idle = false // still to be sent
+	}
 	if news && n.commitFor(p) > p.told {
 		w := Waiting{Since: p.tellSince, Count: int(n.commitFor(p) - p.told), InFlight: len(p.flights)}
 		if n.opens(n.cfg.Strategy.Announce, w, sent, beat) {

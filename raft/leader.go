@@ -377,10 +377,10 @@ func (n *Node) heartbeat(p *progress) {
 // sendEmpty sends an AppendEntries without entries, at the end of the driver's round if more is about to come: see TakeMore.
 func (n *Node) sendEmpty(p *progress) {
 	if p.deferred = n.more; p.deferred {
-		n.idle = false
-		return
+		n.idle = false // it is still to be sent
+	} else {
+		n.heartbeat(p)
 	}
-	n.heartbeat(p)
 }
 
 func (n *Node) tell(p *progress, commit uint64) {

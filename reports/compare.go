@@ -43,7 +43,7 @@ func (m metric) show(v float64) string {
 
 // mainMetric returns what a scenario is about: the catch-up, the time without a leader, or else the latency.
 func mainMetric(cells []*Cell) metric {
-	for _, m := range []metric{catchUpMetric, leaderlessMetric} {
+	for _, m := range []metric{catchUpMetric, leaderlessMetric, restartMetric} {
 		if slices.ContainsFunc(cells, func(c *Cell) bool { _, ok := m.value(c); return ok }) {
 			return m
 		}

@@ -28,6 +28,7 @@ func (s *Summary) Findings() []string {
 			}
 		}
 	}
+	found = append(found, s.crossings()...)
 	for _, scenario := range s.scenarios() {
 		found = append(found, s.costFinding(scenario, s.of(scenario))...)
 	}

@@ -148,6 +148,7 @@ func (s *Summary) mainColumns() []column {
 		leaderlessP95,
 		{head: "no leader max", unit: "failover", value: func(c *Cell) (float64, bool) { return c.Leaderless.Max, c.Leaderless.N > 1 }},
 	}
+	columns = append(columns, restartColumns...)
 	columns = append(append(columns, s.spreadColumn()), s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
 		columns = append(columns, column{head: "trials", rank: 3, none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },

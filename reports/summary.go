@@ -62,8 +62,10 @@ type Cell struct {
 	CatchUpTotal   Range // ns
 	Before, During *results.Histogram
 	Failover       *results.Failover
-	Leaderless     Range   // ns
-	LeaderlessP95  float64 // ns, the nearest rank of the trials: it needs samplesFor(0.95) of them to mean anything
+	Leaderless     Range            // ns
+	Restart        *results.Restart // the trial with the median of Open + Level
+	RestartTotal   Range            // ns, of Open + Level
+	LeaderlessP95  float64          // ns, the nearest rank of the trials: it needs samplesFor(0.95) of them to mean anything
 }
 
 // Range is a figure over the trials of a cell. The median of an even number of trials is the mean of the two in the
@@ -207,7 +209,8 @@ func judge(trials []results.Trial) (results.Status, string) {
 }
 
 func (c *Cell) add(trials []results.Trial) error {
-	var p50s, throughputs, powers, totals, leaderless []float64
+	var p50s, throughputs, powers, totals, leaderless, levels []float64
+	var restarts []*results.Restart
 	commits := 0.0
 	var latencies, befores, durings []*results.Histogram
 	var catchUps []*results.CatchUp
@@ -252,8 +255,14 @@ func (c *Cell) add(trials []results.Trial) error {
 			failovers = append(failovers, t.Failover)
 			leaderless = append(leaderless, float64(t.Failover.Leaderless))
 		}
+		if t.Restart != nil {
+			restarts = append(restarts, t.Restart)
+			levels = append(levels, float64(t.Restart.Open+t.Restart.Level))
+		}
 	}
 	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
+	c.RestartTotal = rangeOf(levels)
+	c.Restart = medianBy(restarts, func(r *results.Restart) time.Duration { return r.Open + r.Level })
 	c.LeaderlessP95 = nearestRank(leaderless, 0.95)
 	c.Power = rangeOf(powers)
 	if c.Measured > 0 {

@@ -23,7 +23,7 @@ func TestCatchUps(t *testing.T) {
 			t.Errorf("%s: a snapshot for few entries %t, many %t, as many bytes %t", c.name, choice.Snapshot(few), choice.Snapshot(many), choice.Snapshot(even))
 		}
 	}
-	if _, err := Parse("eager,catchup=snapshots"); err == nil || !strings.Contains(err.Error(), "snapshot") || strings.Contains(err.Error(), "\n") {
+	if _, err := Parse("eager,catch-up=snapshots"); err == nil || !strings.Contains(err.Error(), "snapshot") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -15,7 +15,7 @@ type Values struct {
 }
 
 // Cross returns each strategy of base with every combination of the given values; an axis without values keeps what
-// base has. An empty base stands for the single point fast,send=now,commit=now,announce=ride,apply=now,catchup=log. The order is
+// base has. An empty base stands for the single point fast,send=now,commit=now,announce=ride,apply=now,catch-up=log. The order is
 // that of base, then of each axis, the last changing fastest; of points that come twice the first stays; those that
 // have a name get it.
 func Cross(base []raft.Strategy, v Values) ([]raft.Strategy, error) {

@@ -16,7 +16,7 @@ import (
 //	fast,send=batch(8,1ms),commit=now
 //	fast-signal,apply=every(10ms)
 //
-// A backup's name alone stands for send=now, commit=now, announce=ride, apply=now, catchup=log. Spaces around the parts are allowed.
+// A backup's name alone stands for send=now, commit=now, announce=ride, apply=now, catch-up=log. Spaces around the parts are allowed.
 // If the choices are those of a named strategy the result is that one, with its name and sentence, however it was
 // written; otherwise it has neither. Errors are one line.
 func Parse(text string) (raft.Strategy, error) {

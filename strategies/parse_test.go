@@ -31,9 +31,9 @@ func TestParse(t *testing.T) {
 		{"fast , send = batch( 8 , 1000us ) , commit = now", "fast,send=batch(8,1ms)"},
 		{"linear,apply=every(60s),send=window(128),commit=every(1500us)", "linear,send=window(128),commit=every(1.5ms),apply=every(1m)"},
 		{"two-phase,apply=now", "eager"},
-		{"eager,catchup=log", "eager"},
-		{"eager,catchup=snapshot", "fast,announce=now,catchup=snapshot"},
-		{"fast,catchup=cheapest,apply=confirmed", "fast,apply=confirmed,catchup=cheapest"},
+		{"eager,catch-up=log", "eager"},
+		{"eager,catch-up=snapshot", "fast,announce=now,catch-up=snapshot"},
+		{"fast,catch-up=cheapest,apply=confirmed", "fast,apply=confirmed,catch-up=cheapest"},
 	} {
 		s, err := Parse(c.text)
 		if err != nil {
@@ -297,7 +297,7 @@ func TestCross(t *testing.T) {
 			"linear-signal linear bisect,commit=barrier bisect"},
 		{"duplicates", named("fast-loop", "fast-signal"), Values{Send: []string{"now", "ride", "now"}}, "fast-signal fast-loop"},
 		{"every axis", nil, Values{[]string{"fast"}, []string{"now"}, []string{"now"}, []string{"now"}, []string{"confirmed", "batch(2,1ms)"}, []string{"log", "snapshot"}},
-			"two-phase fast,announce=now,apply=confirmed,catchup=snapshot fast,announce=now,apply=batch(2,1ms) fast,announce=now,apply=batch(2,1ms),catchup=snapshot"},
+			"two-phase fast,announce=now,apply=confirmed,catch-up=snapshot fast,announce=now,apply=batch(2,1ms) fast,announce=now,apply=batch(2,1ms),catch-up=snapshot"},
 	} {
 		list, err := Cross(c.base, c.v)
 		if got := texts(list); err != nil || got != spell(t, c.want) {

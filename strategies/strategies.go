@@ -6,7 +6,7 @@
 //	fast-signal
 //	fast,send=batch(8,1ms),commit=now
 //	fast-signal,apply=every(10ms)
-//	eager,catchup=snapshot
+//	eager,catch-up=snapshot
 //
 // Parse reads it and String prints it; String(Parse(text)) is the same for all ways to write one point of the space.
 //
@@ -30,7 +30,7 @@ const (
 	AxisCommit   = "commit"
 	AxisAnnounce = "announce"
 	AxisApply    = "apply"
-	AxisCatchUp  = "catchup"
+	AxisCatchUp  = "catch-up"
 )
 
 // Axes returns the choices in the order in which a strategy is written: the backup, the four gates, and what a follower
@@ -59,7 +59,7 @@ func Choices(s raft.Strategy) map[string]string {
 
 // String returns the one canonical way to write s: the name of the named strategy with the same choices if there
 // is one, otherwise its backup and, in the order of Axes, what differs from send=now,commit=now,announce=ride,
-// apply=now,catchup=log. Name and Doc of s play no part.
+// apply=now,catch-up=log. Name and Doc of s play no part.
 func String(s raft.Strategy) string {
 	if n, ok := sameAs(s, named()); ok {
 		return n.Name

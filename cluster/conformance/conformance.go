@@ -664,7 +664,7 @@ func forgets(s *suite) {
 		}
 	}
 	for id := raft.ID(1); id <= 3; id++ {
-		if st := s.Status(id); st.First <= 1 || st.First > n-100 {
+		if st := s.Status(id); st.First <= 1 || st.First > n-100+1 {
 			s.Fatalf("%d entries were applied everywhere, replica %d keeps those from %d on", n, id, st.First)
 		}
 	}

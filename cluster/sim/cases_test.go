@@ -27,7 +27,7 @@ func play(t *testing.T, scenario, transport, strategy string, link sim.Link, cha
 		Payloads: []int{100}, Clients: []int{64}, Repeat: 1, Virtual: true, Name: strategies.String, Choices: strategies.Choices,
 		Common: bench.Settings{Warmup: 100 * time.Millisecond, Duration: time.Second, Foreground: 1, Heartbeat: 50 * time.Millisecond,
 			ElectionTimeout: 500 * time.Millisecond, PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes,
-			Retain: 1000, RoundTrip: 2 * link.Delay, Timeout: 10 * time.Minute}}
+			SnapshotTrailing: 1000, RoundTrip: 2 * link.Delay, Timeout: 10 * time.Minute}}
 	change(&m)
 	plan, err := m.Plan()
 	if err != nil {

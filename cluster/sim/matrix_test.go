@@ -30,7 +30,7 @@ func matrix(t *testing.T, seed uint64) []byte {
 		Clients: []int{8}, Repeat: 2, Virtual: true, Name: strategies.String, Choices: strategies.Choices,
 		Common: bench.Settings{Warmup: 100 * time.Millisecond, Duration: 300 * time.Millisecond, Foreground: 300, Heartbeat: 50 * time.Millisecond,
 			ElectionTimeout: 500 * time.Millisecond, PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes,
-			Retain: 1000, RoundTrip: 10 * time.Millisecond}}
+			SnapshotTrailing: 1000, RoundTrip: 10 * time.Millisecond}}
 	plan, err := m.Plan()
 	if err != nil {
 		t.Fatal(err)

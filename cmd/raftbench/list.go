@@ -26,6 +26,7 @@ func listCommand() *cli.Command {
 		{"catchups", "what a follower may get that is behind, the log or a snapshot", listCatchUps},
 		{"engines", "what runs a group: this project's own core, others', and a floor", listEngines},
 		{"transports", "how messages travel", listTransports},
+		{"storages", "what replicas can keep their logs in", listStorages},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
 		{"topologies", "round trips between regions, for --clock virtual", listTopologies},
 		{"tests", "the MIT lab's tests, for run lab2b", listTests},
@@ -129,6 +130,14 @@ func listTransports() ([]string, [][]string) {
 		rows = append(rows, []string{k.name, k.doc})
 	}
 	return []string{"transport", "what it is"}, rows
+}
+
+func listStorages() ([]string, [][]string) {
+	var rows [][]string
+	for _, k := range storageTable {
+		rows = append(rows, []string{k.name, k.doc})
+	}
+	return []string{"storage", "what it is"}, rows
 }
 
 func listScenarios() ([]string, [][]string) {

@@ -42,6 +42,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "axes", Name: "commit", Usage: "Commit gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "announce", Usage: "Announce gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "apply", Usage: "Apply gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: strategies.AxisCatchUp, Usage: "what a follower gets that is behind, to cross with: log, snapshot, cheapest"},
 		&cli.StringFlag{Category: "axes", Name: "engine", Value: "raftbench", Usage: "who runs the group: " + strings.Join(engineNames(), ", ")},
 		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "how messages travel: see raftbench list transports"},
 		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "what happens: see raftbench list scenarios"},
@@ -64,7 +65,6 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
 		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes of their data; over " + datagram + " at most 31 KiB"},
 		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
-		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
 		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
 
 		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
@@ -79,6 +79,7 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
 		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
 	}
+	flags = append(flags, storageFlags()...)
 	flags = append(flags, virtualFlags()...)
 	for _, s := range bench.Scenarios {
 		for _, p := range s.Params {
@@ -151,7 +152,18 @@ func runMatrix(c *cli.Context) error {
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
 	}
+	data, disk, err := dataFolder(c, m)
+	if err != nil {
+		return err
+	}
+	run.Storage = openStorage(data)
 	header := headerOf(c, m, simulated, &run)
+	if disk != nil {
+		header.Settings["disk"] = describe(disk)
+		if disk.Warning != "" {
+			note = strings.TrimSpace(note + " " + disk.Warning)
+		}
+	}
 	header.Baseline = baseline
 	writer, err := begin(c.Context, c.String("out"), header, len(plan)*m.Repeat)
 	if err != nil {
@@ -314,6 +326,12 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	if err := timesOf(c, m); err != nil {
 		return nil, err
 	}
+	if err := storageOf(c, m); err != nil {
+		return nil, err
+	}
+	if err := paramsOf(c, m); err != nil {
+		return nil, err
+	}
 	return m, settingsOfTrials(c, &m.Common)
 }
 
@@ -332,9 +350,9 @@ func settingsOfTrials(c *cli.Context, s *bench.Settings) error {
 	s.Arrivals = arrivals[0]
 	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
 	s.SendApart = c.Bool("send-apart")
-	var count, retain int
+	var count int
 	for _, err := range []error{
-		single(c, "count", number, &count), single(c, "retain", number, &retain),
+		single(c, "count", number, &count),
 		single(c, "foreground-rate", perSecond, &s.Foreground), single(c, "max-append", sizeBytes, &s.MaxAppendBytes),
 	} {
 		if err != nil {
@@ -344,14 +362,20 @@ func settingsOfTrials(c *cli.Context, s *bench.Settings) error {
 	if count < 0 {
 		return usage("--count is %d: want 0, for a time, or more", count)
 	}
-	if retain < 0 {
-		return usage("--retain is %d: want 0, for all, or more", retain)
-	}
-	s.Count, s.Retain = uint64(count), uint64(retain)
-	s.Params = map[string]string{}
+	s.Count = uint64(count)
+	return nil
+}
+
+// paramsOf reads the scenarios' parameters, of which each may have several values: an axis.
+func paramsOf(c *cli.Context, m *bench.Matrix) error {
+	m.Params = map[string][]string{}
 	for _, scenario := range bench.Scenarios {
 		for _, p := range scenario.Params {
-			s.Params[p.Name] = plainNumber(c.String(p.Name))
+			values, err := list(c, p.Name, func(text string) (string, error) { return plainNumber(text), nil })
+			if err != nil {
+				return err
+			}
+			m.Params[p.Name] = values
 		}
 	}
 	return nil
@@ -415,7 +439,7 @@ func names(c *cli.Context, flag string, known []string, values *[]string) error 
 func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
 	var v strategies.Values
 	crossed := false
-	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply} {
+	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply, &v.CatchUp} {
 		name := strategies.Axes()[i]
 		if !c.IsSet(name) {
 			continue

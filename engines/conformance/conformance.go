@@ -29,7 +29,9 @@ type Case struct {
 	replicas int // 0 for three
 	// unobserved leaves the observer out, so nothing is known of what replicas apply.
 	unobserved bool
-	patience   time.Duration // 0 for the usual
+	// whole keeps snapshots from being taken, so that followers get all entries.
+	whole    bool
+	patience time.Duration // 0 for the usual
 }
 
 // Cases are in the order of what builds upon what.
@@ -40,7 +42,7 @@ var Cases = []Case{
 	{Name: "a quorum of five is three", run: quorumOfFive, replicas: 5},
 	{Name: "follows a leader after a silent cut", run: cutLink(cluster.SilentCut)},
 	{Name: "follows a leader after a reset", run: cutLink(cluster.ResetCut)},
-	{Name: "counts", run: counts},
+	{Name: "counts", run: counts, whole: true},
 	{Name: "answers all when closed", run: closes},
 	{Name: "acknowledged survives the leader", run: survivesLeader, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "acknowledged survives with one follower cut off", run: survivesMinority, Use: engines.Use{Elections: true, Crashes: true}},
@@ -50,6 +52,9 @@ var Cases = []Case{
 	{Name: "counts elections although nobody observes", run: countsElections, Use: engines.Use{Elections: true}, unobserved: true},
 	{Name: "crashes by an answer", run: crashesByAnswer, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "a follower comes back", run: followerReturns, Use: engines.Use{Crashes: true}},
+	{Name: "catches up from a snapshot", run: beyondTheLog(cluster.SilentCut), Use: engines.Use{Snapshots: true}},
+	{Name: "catches up from a snapshot after a reset", run: beyondTheLog(cluster.ResetCut), Use: engines.Use{Snapshots: true}},
+	{Name: "comes back from a snapshot and its log", run: fromSnapshot, Use: engines.Use{Crashes: true, Snapshots: true}},
 	{Name: "all come back", run: allReturn, Use: engines.Use{Elections: true, Crashes: true}},
 }
 
@@ -73,6 +78,9 @@ func Run(t *testing.T, e engines.Engine, places ...engines.Place) {
 
 // patience is how long a case waits for anything that must happen.
 const patience = 30 * time.Second
+
+// Snapshots are taken often, of a state of several chunks.
+const snapshotEntries, snapshotTrailing, stateBytes = 100, 20, 600 << 10
 
 const heartbeat, electionTimeout = 30 * time.Millisecond, 300 * time.Millisecond
 
@@ -100,9 +108,13 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	replicas := cmp.Or(c.replicas, 3)
 	g := &group{ctx: ctx, record: newRecord(replicas), patience: cmp.Or(c.patience, patience)}
 	cfg := cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
-		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 100, Observer: g.record}
+		PreVote: true, CheckQuorum: true, Seed: 1, Observer: g.record,
+		SnapshotEntries: snapshotEntries, SnapshotTrailing: snapshotTrailing, StateBytes: stateBytes}
 	if c.unobserved {
 		cfg.Observer = nil
+	}
+	if c.whole {
+		cfg.SnapshotEntries = 0
 	}
 	if g.Cluster, err = Open(e, at, cfg); err != nil {
 		return err
