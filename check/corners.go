@@ -90,7 +90,7 @@ func (p *Plan) snapshots(anyStrategy bool) {
 	}
 	if anyStrategy {
 		c := pick(d, strategies.CatchUps()...)
-		s, err := strategies.Parse(strategies.String(g.Strategy) + ",catchup=" + c.Name)
+		s, err := strategies.Parse(strategies.String(g.Strategy) + "," + strategies.AxisCatchUp + "=" + c.Name)
 		if err != nil {
 			panic(err)
 		}

@@ -67,6 +67,7 @@ type search struct {
 	flights   flights
 	highest   uint64 // index of the last entry that was sent, in this leadership
 	again     bool   // entries have been sent again in this turn
+	chunks    int    // parts of a snapshot sent in this turn
 	beats     int    // AppendEntries that carried neither entries nor news, since the first of them
 	since     raft.Time
 }

@@ -83,6 +83,7 @@ type watched struct {
 	progress []raft.Progress
 	searches []search // by place in progress
 	applied  uint64   // last index that the state machine has
+	tasks    int      // snapshots that its disk is busy with
 	digested uint64   // up to where it was held against the entries
 	promised uint64   // the highest term it has ever told anybody, in any life
 	looks    int
@@ -588,6 +589,7 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	if q := w.node.Queues(); q.Held > held || q.PendingSaves > held || q.UncommittedBytes > uint64(uncommitted)+v.largest {
 		v.fail(Bounded, w, "%d messages are held back, %d saves are under way and %d bytes are not committed", q.Held, q.PendingSaves, q.UncommittedBytes)
 	}
+	v.memory(w, s)
 	if s.Role == raft.Leader {
 		v.leaderWaits(w, s)
 		if ticked {

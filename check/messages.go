@@ -126,7 +126,7 @@ func (v *Invariants) settled(w *watched) {
 	t.append, t.committed, t.appends, t.chunks = false, false, 0, 0
 	for i := range w.searches {
 		w.searches[i].fresh, w.searches[i].again = 0, false
-		w.searches[i].flights.tried = false
+		w.searches[i].flights.tried, w.searches[i].chunks = false, 0
 	}
 }
 

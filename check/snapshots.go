@@ -75,6 +75,10 @@ func (v *Invariants) begins(w *watched, s *raft.Status, log *raft.Log) {
 		return
 	}
 	if base <= uint64(len(w.log)) && (base == 0 || w.log[base-1] == term) {
+		if kept := uint64(v.cfg.SnapshotTrailing); base > w.was.First && base <= w.was.Applied && base+kept > w.disk.Durable().Snapshot.Index {
+			v.fail(Bounded, w, "its log is compacted to begin at %d, with a snapshot of %d and %d entries to be kept before it",
+				s.First, w.disk.Durable().Snapshot.Index, kept)
+		}
 		return
 	}
 	w.log = w.log[:0]
@@ -163,6 +167,17 @@ func (v *Invariants) snapshotSaved(w *watched, index, term uint64, content []byt
 // sendsChunk: what is sent of a snapshot is what it holds, and the log after it is there.
 func (v *Invariants) sendsChunk(w *watched, m *raft.Message) {
 	w.turn.chunks--
+	if len(w.searches) > 0 {
+		st := &w.searches[placeOf(w.id, m.To)]
+		st.chunks++
+		most := v.cfg.MaxChunks
+		if most == 0 {
+			most = raft.DefaultMaxChunks
+		}
+		if st.chunks > most*(1+w.turn.messages) {
+			v.fail(Bounded, w, "it sends %d parts of a snapshot to %d at once, want at most %d unanswered", st.chunks, m.To, most)
+		}
+	}
 	if t := v.term(m.Term); t.leader != w.id || t.life != w.life {
 		v.fail(ElectionSafety, w, "it sends an InstallSnapshot of term %d, whose leader is %d", m.Term, t.leader)
 		return
@@ -203,6 +218,35 @@ func (v *Invariants) repliesChunk(w *watched, m *raft.Message) {
 	}
 }
 
+// memory: a snapshot is taken when it is due, and then what it holds of the log goes, but for the entries that are kept
+// before it and what followers that answer still need, within its limit, or what follows a snapshot that one is sent.
+func (v *Invariants) memory(w *watched, s *raft.Status) {
+	if v.cfg.SnapshotEntries == 0 || w.tasks > 0 {
+		return
+	}
+	index := w.disk.Durable().Snapshot.Index
+	if due := uint64(v.cfg.SnapshotEntries); s.Applied >= index+due {
+		v.fail(Bounded, w, "it has applied %d entries, and no snapshot is taken after that of %d", s.Applied, index)
+		return
+	}
+	upTo := min(index-min(index, uint64(v.cfg.SnapshotTrailing)), s.Durable, s.Applied)
+	if s.First > upTo {
+		return
+	}
+	limit := uint64(v.cfg.MaxLagBytes)
+	if limit == 0 {
+		limit = raft.DefaultMaxLagBytes
+	}
+	for i := range w.progress {
+		if s.Role == raft.Leader && w.progress[i].Snapshot != 0 {
+			return
+		}
+	}
+	if s.Role != raft.Leader || (s.Last-s.First+1)*raft.EntryOverhead > limit {
+		v.fail(Bounded, w, "its log holds %d to %d, and everything up to %d may go", s.First, s.Last, upTo)
+	}
+}
+
 // snapshotWriter passes on a snapshot that is written, and keeps what it is.
 type snapshotWriter struct {
 	storage.SnapshotWriter
@@ -232,8 +276,13 @@ func (m *member) CreateSnapshot(index, term uint64) (storage.SnapshotWriter, err
 
 // Background is that of the host, with a look at the core once it knows of a snapshot.
 func (m *member) Background(work func(), then func(raft.Time)) {
+	m.w.tasks++
+	life := m.w.life
 	m.Host.Background(work, func(now raft.Time) {
 		m.w.turn.others = true
+		if m.w.life == life {
+			m.w.tasks--
+		}
 		then(now)
 		m.v.look(m.w, now)
 	})

@@ -169,9 +169,6 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 	if news && p.tellSince == 0 {
 		p.tellSince = n.now
 	}
-	if p.deferred && n.more {
-		n.idle = false // it goes on waiting
-	}
 	if p.install.Index != 0 {
 		n.sendChunks(p, owed, beat) // no AppendEntries: nothing rides with them, and heartbeats go on
 	}
