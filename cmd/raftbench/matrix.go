@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -181,6 +182,9 @@ func planOf(c *cli.Context, m *bench.Matrix, simulated *virtual) ([]bench.Planne
 	}
 	if err := simulated.timePasses(plan); err != nil {
 		return nil, err
+	}
+	if m.Common.RoundTrip >= m.Common.Timeout {
+		return nil, usage("--timeout is %v, but a round trip takes %v: no answer would be in time, want more", m.Common.Timeout, m.Common.RoundTrip)
 	}
 	return plan, fits(plan)
 }
@@ -614,6 +618,25 @@ func settingsOf(c *cli.Context) map[string]string {
 	return s
 }
 
+// varyingParams returns the names, sorted, of the parameters that distinguish cells of one scenario.
+func varyingParams(plan []bench.Planned) []string {
+	first := map[string]map[string]string{} // scenario -> the parameters of its first cell
+	varying := map[string]bool{}
+	for _, p := range plan {
+		before, ok := first[p.Cell.Scenario]
+		if !ok {
+			first[p.Cell.Scenario] = p.Cell.Params
+			continue
+		}
+		for name, value := range p.Cell.Params {
+			if before[name] != value {
+				varying[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(varying))
+}
+
 // printPlan writes the plan: the cells that would be run, those that cannot be and why, and the note, unless it is "".
 func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error {
 	var rows [][]string
@@ -622,12 +645,16 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 		engine = nil // all the same
 	}
 	plan := runnable(run.Plan)
+	params := varyingParams(plan)
 	for _, p := range plan {
 		load := units.Count(p.Cell.Clients, "client")
 		if p.Cell.RatePerSec > 0 {
-			load = strconv.FormatFloat(p.Cell.RatePerSec, 'f', -1, 64) + "/s"
+			load = humanize.Commaf(p.Cell.RatePerSec) + "/s"
 		}
 		row := []string{p.Cell.Scenario, p.Cell.Transport}
+		for _, name := range params {
+			row = append(row, p.Cell.Params[name])
+		}
 		if engine != nil {
 			row = append(row, p.Cell.Engine)
 		}
@@ -635,7 +662,7 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 			units.Bytes(p.Cell.PayloadBytes), load, p.Estimate.Round(10*time.Millisecond).String()))
 	}
 	if len(rows) > 0 {
-		head := slices.Concat([]string{"scenario", "transport"}, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
+		head := slices.Concat([]string{"scenario", "transport"}, params, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
 		if err := writeList(c, head, rows); err != nil {
 			return err
 		}
