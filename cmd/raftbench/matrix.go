@@ -649,7 +649,7 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 	for _, p := range plan {
 		load := units.Count(p.Cell.Clients, "client")
 		if p.Cell.RatePerSec > 0 {
-			load = humanize.Commaf(p.Cell.RatePerSec) + "/s"
+			load = units.PerSecond(p.Cell.RatePerSec)
 		}
 		row := []string{p.Cell.Scenario, p.Cell.Transport}
 		for _, name := range params {
