@@ -64,21 +64,21 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
 		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes of their data; over " + datagram + " at most 31 KiB"},
-		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
+		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "never piggyback commit updates on entries"},
 		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
-		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
+		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "longest wait within a trial"},
 
 		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
 		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 4, Usage: "trials of each cell, interleaved with the others; fewer than 4 give no verdict on differences"},
-		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
+		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "random, printed", Usage: "random seed"},
 		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
 		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 		&cli.StringFlag{Category: "the run", Name: "tag", Value: "matrix", Usage: "end of the name of the run's folder"},
 		&cli.IntFlag{Category: "the run", Name: "port", DefaultText: "any free ones", Usage: "listen on this port and those after it"},
 		&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
-		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "a taste: one short trial of each cell"},
+		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "smoke run: one short trial of each cell"},
 		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
-		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
+		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "skip the confirmation for runs of more than 15 minutes"},
 	}
 	flags = append(flags, virtualFlags()...)
 	for _, s := range bench.Scenarios {
@@ -91,7 +91,7 @@ func matrixCommand() *cli.Command {
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",
 		Description: `Values of an axis are separated by commas. Every cell is run several times, interleaved with the others in an
-order drawn from the seed; a cell whose bookkeeping does not come out prints INVALID and no number.
+order drawn from the seed; a cell whose accounting does not balance prints INVALID and no number.
 
 Examples:
   raftbench run matrix
