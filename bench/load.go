@@ -3,11 +3,12 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -598,8 +599,8 @@ const lateness = 10 * time.Millisecond
 
 // notReached says that an open loop's rate was not reached, and what was.
 func (l *Load) notReached(w *window) string {
-	return fmt.Sprintf("the offered rate of %s/s was not reached: the group committed %.0f/s",
-		strconv.FormatFloat(l.rate, 'f', -1, 64), float64(w.finished)/w.span().Seconds())
+	return fmt.Sprintf("the offered rate of %s was not reached: the group committed %s",
+		units.PerSecond(l.rate), units.PerSecond(math.Round(float64(w.finished)/w.span().Seconds())))
 }
 
 // warnings says what a reader of the numbers must know.

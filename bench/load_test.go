@@ -268,9 +268,8 @@ func TestLoadIsChecked(t *testing.T) {
 	}
 }
 
-// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial says
-// what was reached, not that it was too short.
-func TestOverload(t *testing.T) {
+// overload makes a trial at 1000/s in which ten proposals at most are open and each takes the latency to commit.
+func overload(latency time.Duration) results.Trial {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {
 		if _, err := t.Elect(ctx); err != nil {
@@ -290,12 +289,27 @@ func TestOverload(t *testing.T) {
 		t.EndMeasure()
 		return nil
 	}
-	r := trialOf(sc, openLoop(1000), func(f *fake) {
-		f.latency = func(raft.Time) time.Duration { return 40 * time.Millisecond }
+	return trialOf(sc, openLoop(1000), func(f *fake) {
+		f.latency = func(raft.Time) time.Duration { return latency }
 	})
-	want := fmt.Sprintf("the offered rate of 1000/s was not reached: the group committed %.0f/s, and none of what was due "+
+}
+
+// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial says
+// what was reached, not that it was too short.
+func TestOverload(t *testing.T) {
+	r := overload(40 * time.Millisecond)
+	want := fmt.Sprintf("the offered rate of 1,000/s was not reached: the group committed %.0f/s, and none of what was due "+
 		"in the measured 100ms was answered before the trial's end: lower the rate below that", r.ThroughputPerSec)
 	if r.Status != results.Inconclusive || r.Reason != want || r.ThroughputPerSec < 200 || r.ThroughputPerSec > 300 {
+		t.Errorf("%s: %s", r.Status, r.Reason)
+	}
+}
+
+// So it does if nothing at all is committed in the measured span.
+func TestOverloadWithoutACommit(t *testing.T) {
+	r := overload(300 * time.Millisecond) // answers come around 0.3, 0.6, 0.9 and 1.2 s; the span is from 1 s to 1.1 s
+	want := "the offered rate of 1,000/s was not reached: nothing was committed in the measured 100ms: lower the rate, or raise --duration"
+	if r.Status != results.Inconclusive || r.Reason != want {
 		t.Errorf("%s: %s", r.Status, r.Reason)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -119,10 +120,18 @@ func (t *Trial) empty() bool {
 	return w != nil && w.to != 0 && t.Result.CatchUp == nil && t.Result.Failover == nil && t.Result.Restart == nil && (w.finished == 0 || t.Result.Window.Committed == 0)
 }
 
+// emptyReason says why a trial is empty. It is the rate that was too high if some of what was due was never answered;
+// else the span was too short.
 func (t *Trial) emptyReason() string {
-	if l, w := t.measured, t.window; l.rate > 0 && w.finished > 0 {
+	l, w := t.measured, t.window
+	if due := t.Result.Window; l.rate > 0 && due.Committed < due.Proposed {
+		span := w.span().Round(time.Millisecond)
+		if w.finished == 0 {
+			return fmt.Sprintf("the offered rate of %s was not reached: nothing was committed in the measured %v: lower the rate, or raise --duration",
+				units.PerSecond(l.rate), span)
+		}
 		return fmt.Sprintf("%s, and none of what was due in the measured %v was answered before the trial's end: lower the rate below that",
-			l.notReached(w), w.span())
+			l.notReached(w), span)
 	}
 	span, raise := t.Duration, "--duration"
 	if t.Count > 0 {

@@ -248,10 +248,11 @@ func (s *Summary) legend(g grid) []string {
 		}
 		lines = append(lines, "p50, p99, p99.9: from the moment a proposal was due to the leader's answer"+loop+"; the trials' histograms merged")
 	}
-	if s.Run.Header.Repeat > 1 {
+	switch ok := s.Count(results.OK) > 0; {
+	case ok && s.Run.Header.Repeat > 1:
 		lines = append(lines, fmt.Sprintf("commits/s and times: medians of %s; RPCs and bytes: of all trials; spread: half the way from the lowest trial to the highest, of %s",
 			s.trials(), s.spreadOf()))
-	} else {
+	case ok:
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
 	if text := s.deterministicText(); text != "" {
@@ -288,6 +289,9 @@ func (s *Summary) wordsOf(g grid) []string {
 	var lines []string
 	if has(notMeasured) {
 		text := notMeasured + ": not measured by that scenario"
+		if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Params["measure"] == "off" }) {
+			text += " or with measure=off"
+		}
 		if s.Count(results.NotApplicable) > 0 {
 			text += ", or the engine cannot do what it asks for: see Not reported"
 		}

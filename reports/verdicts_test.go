@@ -104,6 +104,8 @@ func TestAbsentIsNotZero(t *testing.T) {
 		trial.Cost = &results.Cost{Commits: 1000, AppendEntries: 2000}
 		if i == 0 {
 			trial.Cost.Elections, trial.Cost.Rejections = &seven, &seven
+		} else {
+			trial.Latency, trial.Stages = nil, nil
 		}
 		return []results.Trial{trial, trial}
 	})
@@ -112,6 +114,9 @@ func TestAbsentIsNotZero(t *testing.T) {
 		if on, off := rows[0][name], rows[1][name]; on != "14" || off != "" {
 			t.Errorf("%s: %q counted, %q not counted; want 14 and nothing", name, on, off)
 		}
+	}
+	if table := all(t, run)["table"]; !strings.Contains(table, "n/a: not measured by that scenario or with measure=off") {
+		t.Errorf("the table does not say why there is nothing with measure=off:\n%s", table)
 	}
 	if seven != 7 {
 		t.Error("summing up changed the run")
@@ -219,6 +224,9 @@ func TestNoTrials(t *testing.T) {
 	for _, format := range []string{"table", "markdown", "json"} {
 		if !strings.Contains(text[format], "the run file has no trials: nothing was measured") {
 			t.Errorf("the %s report does not say it:\n%s", format, text[format])
+		}
+		if strings.Contains(text[format], "medians of") || strings.Contains(text[format], "no spread is known") {
+			t.Errorf("the %s report explains figures that it has not:\n%s", format, text[format])
 		}
 	}
 }

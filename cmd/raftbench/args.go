@@ -238,7 +238,7 @@ func sizeBytes(text string) (int, error) {
 // noArguments refuses positional arguments.
 func noArguments(c *cli.Context) error {
 	if arg := c.Args().First(); arg != "" {
-		return usage("argument %q is not understood: settings are flags, see %s --help", arg, commandPath(c))
+		return usage("unexpected argument %q: settings are flags, see %s --help", arg, commandPath(c))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
-		Usage: "look for broken rules under random faults, in virtual time",
+		Usage: "check Raft's invariants under random faults, in virtual time",
 		Description: `Each seed decides on a group, a strategy, a network, disks, clocks, clients and a schedule of faults. The group
 runs in virtual time, and after every event all of Raft's invariants are looked at; at the end it must serve again,
 and what clients were told must be linearizable. A seed that breaks a rule is told with the command that repeats it,

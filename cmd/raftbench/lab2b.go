@@ -39,11 +39,11 @@ Examples:
 		Flags: []cli.Flag{
 			&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
 			&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp", Usage: "how messages travel: see raftbench list transports"},
-			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "the leader's period; several make a sweep"},
+			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "heartbeat interval; several make a sweep"},
 			&cli.StringFlag{Category: "axes", Name: "suite", Value: "2B", Usage: "parts of the lab: " + strings.Join(lab.Suites, ", ") + " or all"},
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
-			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "election timeouts T are drawn from [T, 2T)"},
 			&cli.StringFlag{Category: "every trial", Name: "cut", Value: cluster.SilentCut.String(), Usage: "silent, as on the course's network: messages vanish and nobody is told; reset: connections break"},
 			&cli.StringFlag{Category: "every trial", Name: "edition", Value: string(lab.DefaultEdition), Usage: "year of the course's tests: " + strings.Join(editionNames(), " or ") + "; they differ in Persist1 and Persist2"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
@@ -54,12 +54,12 @@ Examples:
 			&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: "wall, over real sockets, or virtual: simulated, exact, the same for the same seed"},
 			&cli.IntFlag{Category: "the run", Name: "repeat", Value: 5, Usage: "trials of each test: what waiting for a stale leader costs, 2 s, comes and goes"},
 			&cli.IntFlag{Category: "the run", Name: "jobs", DefaultText: fmt.Sprintf("%d per core, 1 per core in virtual time", liveJobsPerCore), Usage: "tests at a time"},
-			&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the tests' and the replicas' random choices"},
+			&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "random, printed", Usage: "random seed"},
 			&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 			&cli.StringFlag{Category: "the run", Name: "tag", Value: "lab2b", Usage: "end of the name of the run's folder"},
 			&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
 			&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
-			&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run the tests although they take longer than 15 minutes"},
+			&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "skip the confirmation for runs of more than 15 minutes"},
 		},
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{

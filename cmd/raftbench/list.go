@@ -44,7 +44,7 @@ func listCommand() *cli.Command {
 			},
 		})
 	}
-	return &cli.Command{Name: "list", Usage: "say what there is to choose from", Subcommands: subs, Action: needsSubcommand}
+	return &cli.Command{Name: "list", Usage: "list what you can choose", Subcommands: subs, Action: needsSubcommand}
 }
 
 // leastRoom is how many columns the last column of a list needs beside the others.

@@ -109,7 +109,7 @@ an interchangeable part, runs them over real transports, and measures what each 
 
 Examples:
   raftbench run matrix                                   the default matrix, in under two minutes
-  raftbench run matrix --quick                           a taste of it, in some seconds
+  raftbench run matrix --quick                           a smoke run, in seconds
   raftbench run matrix --strategy fast-loop,eager --transport tcp --scenario steady --clients 1,16,256
   raftbench list strategies
   raftbench report raftbench-results/<run> --format markdown

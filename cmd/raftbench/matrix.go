@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -64,20 +65,20 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
 		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes of their data; over " + datagram + " at most 31 KiB"},
-		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
-		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
+		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "never piggyback commit updates on entries"},
+		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "longest wait within a trial"},
 
 		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
 		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 4, Usage: "trials of each cell, interleaved with the others; fewer than 4 give no verdict on differences"},
-		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
+		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "random, printed", Usage: "random seed"},
 		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
 		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 		&cli.StringFlag{Category: "the run", Name: "tag", Value: "matrix", Usage: "end of the name of the run's folder"},
 		&cli.IntFlag{Category: "the run", Name: "port", DefaultText: "any free ones", Usage: "listen on this port and those after it"},
 		&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
-		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "a taste: one short trial of each cell"},
+		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "smoke run: one short trial of each cell"},
 		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
-		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
+		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "skip the confirmation for runs of more than 15 minutes"},
 	}
 	flags = append(flags, storageFlags()...)
 	flags = append(flags, virtualFlags()...)
@@ -91,7 +92,7 @@ func matrixCommand() *cli.Command {
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",
 		Description: `Values of an axis are separated by commas. Every cell is run several times, interleaved with the others in an
-order drawn from the seed; a cell whose bookkeeping does not come out prints INVALID and no number.
+order drawn from the seed; a cell whose accounting does not balance prints INVALID and no number.
 
 Examples:
   raftbench run matrix
@@ -193,6 +194,9 @@ func planOf(c *cli.Context, m *bench.Matrix, simulated *virtual) ([]bench.Planne
 	}
 	if err := simulated.timePasses(plan); err != nil {
 		return nil, err
+	}
+	if m.Common.RoundTrip >= m.Common.Timeout {
+		return nil, usage("--timeout is %v, but a round trip takes %v: no answer would be in time, want more", m.Common.Timeout, m.Common.RoundTrip)
 	}
 	return plan, fits(plan)
 }
@@ -638,6 +642,25 @@ func settingsOf(c *cli.Context) map[string]string {
 	return s
 }
 
+// varyingParams returns the names, sorted, of the parameters that distinguish cells of one scenario.
+func varyingParams(plan []bench.Planned) []string {
+	first := map[string]map[string]string{} // scenario -> the parameters of its first cell
+	varying := map[string]bool{}
+	for _, p := range plan {
+		before, ok := first[p.Cell.Scenario]
+		if !ok {
+			first[p.Cell.Scenario] = p.Cell.Params
+			continue
+		}
+		for name, value := range p.Cell.Params {
+			if before[name] != value {
+				varying[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(varying))
+}
+
 // printPlan writes the plan: the cells that would be run, those that cannot be and why, and the note, unless it is "".
 func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error {
 	var rows [][]string
@@ -646,12 +669,16 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 		engine = nil // all the same
 	}
 	plan := runnable(run.Plan)
+	params := varyingParams(plan)
 	for _, p := range plan {
 		load := units.Count(p.Cell.Clients, "client")
 		if p.Cell.RatePerSec > 0 {
-			load = strconv.FormatFloat(p.Cell.RatePerSec, 'f', -1, 64) + "/s"
+			load = units.PerSecond(p.Cell.RatePerSec)
 		}
 		row := []string{p.Cell.Scenario, p.Cell.Transport}
+		for _, name := range params {
+			row = append(row, p.Cell.Params[name])
+		}
 		if engine != nil {
 			row = append(row, p.Cell.Engine)
 		}
@@ -659,7 +686,7 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 			units.Bytes(p.Cell.PayloadBytes), load, p.Estimate.Round(10*time.Millisecond).String()))
 	}
 	if len(rows) > 0 {
-		head := slices.Concat([]string{"scenario", "transport"}, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
+		head := slices.Concat([]string{"scenario", "transport"}, params, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
 		if err := writeList(c, head, rows); err != nil {
 			return err
 		}

@@ -1,9 +1,10 @@
-// Package units writes counts and sizes as a person would: 1 cell, 2 cells, 8 MiB. It reads nothing.
+// Package units writes counts and sizes as a person would: 1 cell, 2 cells, 8 MiB, 1,000,000/s. It reads nothing.
 package units
 
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Count writes a number with its noun, which takes an s unless there is just one: "1 trial", "0 trials".
@@ -24,4 +25,17 @@ func Bytes(n int) string {
 		n, unit = n/1024, next
 	}
 	return fmt.Sprintf("%d %s", n, unit)
+}
+
+// PerSecond writes a rate in full, its thousands separated by commas: "1,000,000/s", "0.5/s".
+func PerSecond(rate float64) string {
+	text := strconv.FormatFloat(rate, 'f', -1, 64)
+	whole, fraction, ok := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if ok {
+		whole += "." + fraction
+	}
+	return whole + "/s"
 }

@@ -20,3 +20,13 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestPerSecond(t *testing.T) {
+	for rate, want := range map[float64]string{
+		0: "0/s", 0.5: "0.5/s", 10: "10/s", 999: "999/s", 1000: "1,000/s", 1234.25: "1,234.25/s", 123456: "123,456/s", 2e6: "2,000,000/s",
+	} {
+		if got := PerSecond(rate); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
