@@ -313,13 +313,56 @@ func TestNamedFiles(t *testing.T) {
 			continue
 		}
 		for _, name := range strings.Split(m[2], ", ") {
-			last := name[strings.LastIndex(name, ".")+1:]
-			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |var |const |\t)` + last + `\b`).Match(content) {
+			if !declares(content, name) {
 				t.Errorf("ARCHITECTURE.md names %s in %s, which is not there", name, m[1])
 			}
 		}
 	}
 	if found < 20 {
 		t.Fatalf("only %d names were found: %s", found, fmt.Sprint(path))
+	}
+}
+
+// declares reports whether a Go file declares a name: a method, written as Type.method, a function, or a type, a variable or
+// a constant of the package.
+func declares(file []byte, name string) bool {
+	pattern := `(?m)^(func|type|var|const) ` + name + `\b`
+	if of, method, ok := strings.Cut(name, "."); ok {
+		pattern = `(?m)^func \(\w+ \*?` + of + `\) ` + method + `\b`
+	}
+	return regexp.MustCompile(pattern).Match(file)
+}
+
+// TestNamedTests: tests that the documents name exist.
+func TestNamedTests(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		code.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Benchmark|Fuzz|Example)[A-Z]\\w+)`")
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		documents, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range documents {
+			text, err := os.ReadFile(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+				if !declares([]byte(code.String()), m[1]) {
+					t.Errorf("%s names %s, which is not there", document, m[1])
+				}
+			}
+		}
 	}
 }
