@@ -48,9 +48,10 @@ var diverge = Scenario{
 	Estimate: func(s *Settings) time.Duration {
 		d, _ := s.divergence()
 		if d.preset == presetLeaders {
-			return s.Warmup + foregroundBefore + s.Heartbeat + 3*s.ElectionTimeout + time.Duration(2*d.conflicting/bulkClients)*s.beatPerCommit()
+			return s.Warmup + foregroundBefore + s.Heartbeat + 3*s.ElectionTimeout +
+				repeated(2*d.conflicting/bulkClients, s.beatPerCommit())
 		}
-		return s.Warmup + foregroundBefore + s.Heartbeat + time.Duration(d.rounds(s.Strategy.Backup))*s.beatPerSend()
+		return s.Warmup + foregroundBefore + s.Heartbeat + repeated(d.rounds(s.Strategy.Backup), s.beatPerSend())
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		d, err := t.divergence()

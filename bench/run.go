@@ -47,7 +47,7 @@ func (r *Run) order() []position {
 func (r *Run) Estimate() time.Duration {
 	var sum time.Duration
 	for _, p := range r.Plan {
-		sum += p.Estimate * time.Duration(r.Repeat)
+		sum = min(sum+repeated(r.Repeat, p.Estimate), longestEstimate)
 	}
 	return sum
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
@@ -80,6 +81,29 @@ func (s *Settings) retained() uint64 {
 		return 0 // keeps all
 	}
 	return max(1, min(s.Retain, uint64(maxRetainBytes/max(1, s.PayloadBytes))))
+}
+
+// longestEstimate is what an estimate reads that would be longer: several of them still fit into a time.Duration.
+const longestEstimate = math.MaxInt64 / 16 * time.Nanosecond
+
+// repeated returns how long it takes to do n times what takes so long, at most longestEstimate.
+func repeated(n int, each time.Duration) time.Duration {
+	if n > 0 && each > longestEstimate/time.Duration(n) {
+		return longestEstimate
+	}
+	return time.Duration(n) * each
+}
+
+// workPerCommit is about what a commit takes of a core, for estimates.
+const workPerCommit = 3 * time.Microsecond
+
+// countTakes estimates how long it takes to commit as many proposals as Count says.
+func (s *Settings) countTakes() time.Duration {
+	if s.PerSecond > 0 {
+		return time.Duration(min(float64(s.Count)/s.PerSecond*float64(time.Second), float64(longestEstimate)))
+	}
+	n := int(min(s.Count, math.MaxInt64))
+	return max(repeated(n/max(1, s.Clients)+1, s.beatPerCommit()), repeated(n, workPerCommit))
 }
 
 // beatPerSend estimates how long the Send gate keeps an entry, or a probe, at the most, and its way there and back.
