@@ -46,20 +46,20 @@ type Load struct {
 	idle     []*client // of an open loop
 	clients  []*client // all that have not given up
 	silent   int       // proposals that were given up and have no answer yet
-	last     raft.Time // of the last such answer
+	last     raft.Time // when the last commit was answered
 	windows  []*window
 	run      tally // not in the windows yet
 	err      error
 
 	// Of an open loop.
-	rate    float64
-	grid    grid
-	offered uint64
-	seed    *uint64   // of a Poisson process; nil: evenly spaced
-	stopped raft.Time // when Stop was called
-	after   int       // proposals made since then, which were due before
-	paced   bool      // the pacer has ended
-	grace   time.Duration
+	rate     float64
+	schedule schedule
+	offered  uint64
+	seed     *uint64   // of a Poisson process; nil: evenly spaced
+	stopped  raft.Time // when Stop was called
+	after    int       // proposals made since then, which were due before
+	paced    bool      // the pacer has ended
+	grace    time.Duration
 }
 
 // window is a span of a load in which what was due is recorded.
@@ -111,7 +111,8 @@ const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
 	l := &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
-		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness, patience: max(t.Timeout/3, time.Millisecond)}
+		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness,
+		patience: max(t.Timeout/3, time.Millisecond)}
 	if t.Arrivals == ArrivalsPoisson {
 		l.seed = &t.seed
 	}
@@ -146,9 +147,9 @@ func (l *Load) Open(perSecond float64) {
 	l.begin(0)
 	l.mu.Lock()
 	l.rate = perSecond
-	l.grid, l.page.grid = newGrid(l.c.Now(), perSecond, l.seed), new(grid)
-	*l.page.grid = newGrid(l.grid.start, perSecond, l.seed) // the ledger's own
-	first := l.grid.at(0)
+	l.schedule, l.page.schedule = newSchedule(l.c.Now(), perSecond, l.seed), new(schedule)
+	*l.page.schedule = newSchedule(l.schedule.start, perSecond, l.seed) // the ledger's own
+	first := l.schedule.at(0)
 	l.mu.Unlock()
 	l.c.At(first, l.pace)
 }
@@ -172,7 +173,7 @@ const (
 const maxAfter = 65536
 
 // nextDue returns when an open loop's next proposal is due. The lock is held.
-func (l *Load) nextDue() raft.Time { return l.grid.at(l.offered) }
+func (l *Load) nextDue() raft.Time { return l.schedule.at(l.offered) }
 
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
@@ -211,9 +212,9 @@ func (l *Load) missed(w *window) uint64 {
 	if l.rate == 0 || l.stopped == 0 {
 		return 0
 	}
-	from, to := l.offered, l.grid.before(l.stopped)
+	from, to := l.offered, l.schedule.before(l.stopped)
 	if w != nil {
-		from, to = max(from, l.grid.before(w.from)), min(to, l.grid.before(w.to))
+		from, to = max(from, l.schedule.before(w.from)), min(to, l.schedule.before(w.to))
 	}
 	return max(to, from) - from
 }
@@ -554,8 +555,8 @@ func (l *Load) Committed() uint64 {
 	return l.counts.Committed
 }
 
-// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop is not waited
-// for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
+// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop is
+// not waited for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -608,19 +609,20 @@ func (l *Load) warnings(w *window) []string {
 	defer l.mu.Unlock()
 	var list []string
 	if w.gaveUp > 0 {
-		list = append(list, fmt.Sprintf("clients gave up what had no answer for %v, a third of --timeout, which is unknown and makes percentiles too low: proposals: %d",
-			l.patience.Round(time.Millisecond), w.gaveUp))
+		list = append(list, fmt.Sprintf("clients gave up what had no answer for %v, a third of --timeout, which is unknown and makes "+
+			"percentiles too low: proposals: %d", l.patience.Round(time.Millisecond), w.gaveUp))
 	}
 	if l.rate == 0 {
 		return list
 	}
 	missed := l.missed(w)
 	if due := w.counts.Proposed + missed; float64(w.answered) < 0.98*float64(due) {
-		list = append(list, fmt.Sprintf("%s: %d of the %d proposals due in the measured span were answered in it or within %v of its end: lower the rate, or percentiles tell how long the span was",
-			l.notReached(w), w.answered, due, l.grace.Round(time.Millisecond)))
+		list = append(list, fmt.Sprintf("%s: %d of the %d proposals due in the measured span were answered in it or within %v of "+
+			"its end: lower the rate, or percentiles tell how long the span was", l.notReached(w), w.answered, due, l.grace.Round(time.Millisecond)))
 	}
 	if missed > 0 {
-		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: percentiles are too low", missed))
+		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: "+
+			"percentiles are too low", missed))
 	}
 	// What the harness itself adds to a latency: when it matters, it is told.
 	h := w.late

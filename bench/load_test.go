@@ -208,9 +208,9 @@ func TestLoadIsChecked(t *testing.T) {
 	}{
 		{"nothing", func(*Load) {}, ""},
 		{"counts from another moment than when it was due", func(l *Load) {
-			l.grid.start = l.grid.start.Add(time.Microsecond)
+			l.schedule.start = l.schedule.start.Add(time.Microsecond)
 		}, "and was made as if at"},
-		{"leaves out a place of the grid", func(l *Load) { l.offered++ }, "and was made as if at"},
+		{"leaves out a place of the schedule", func(l *Load) { l.offered++ }, "and was made as if at"},
 		{"forgets when what is under way was due", func(l *Load) {
 			for _, cl := range l.clients {
 				if cl.offered {
@@ -300,22 +300,22 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// A grid's places and moments belong together at any rate.
-func TestGrid(t *testing.T) {
+// A schedule's places and moments belong together at any rate.
+func TestSchedule(t *testing.T) {
 	for _, perSecond := range []float64{0.001, 0.3, 1, 3, 7, 999.5, 1000, 3333, 1e6, 7e6} {
-		g := grid{start: 12345, interval: float64(time.Second) / perSecond}
+		s := schedule{start: 12345, interval: float64(time.Second) / perSecond}
 		for _, place := range []uint64{0, 1, 2, 3, 7, 10, 999, 1000, 123_456, 9_999_999} {
 			if float64(place)/perSecond > 1e9 {
 				continue // decades
 			}
-			at := g.at(place)
+			at := s.at(place)
 			if exact := 12345 + float64(place)/perSecond*1e9; float64(at) > exact+0.01 || float64(at) < exact-1.01 {
 				t.Errorf("at %v a second, place %d is at %d, want %.3f", perSecond, place, at, exact)
 			}
-			if n := g.before(at); n != place {
+			if n := s.before(at); n != place {
 				t.Errorf("at %v a second, %d are before place %d", perSecond, n, place)
 			}
-			if n := g.before(at + 1); n != place+1 {
+			if n := s.before(at + 1); n != place+1 {
 				t.Errorf("at %v a second, %d are not after place %d", perSecond, n, place)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // there is one place, its other figures; where the seconds went; and the findings.
 func WriteLabTable(w io.Writer, run *results.Run) error {
 	r := newLabReport(run)
-	b := page{columns: columnsOf(w)}
+	b := screen{columns: columnsOf(w)}
 	wrap(&b, "", r.title())
 	wrap(&b, "", clean(r.fixed()))
 	table := func(title string, g grid) error {

@@ -15,7 +15,7 @@ import (
 // WriteTable writes the main table and the findings for a terminal, without colour.
 func WriteTable(w io.Writer, run *results.Run) error {
 	s := Summarize(run)
-	b := page{columns: columnsOf(w)}
+	b := screen{columns: columnsOf(w)}
 	wrap(&b, "", s.title())
 	for _, line := range s.fixed() {
 		if line != "" {
@@ -104,7 +104,7 @@ func (s *Summary) title() string {
 
 // draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the grid
 // without the columns that it left out.
-func draw(b *page, g grid) (grid, error) {
+func draw(b *screen, g grid) (grid, error) {
 	g, kept, left := narrow(g, b.columns)
 	var w strings.Builder
 	align := make(tw.Alignment, len(g.right))

@@ -33,14 +33,14 @@ func textWidth(columns int) int {
 	return min(columns, textColumns)
 }
 
-// page is text for a terminal of so many columns, or of nobody knows how many, 0.
-type page struct {
+// screen is text for a terminal of so many columns, or of nobody knows how many, 0.
+type screen struct {
 	strings.Builder
 	columns int
 }
 
 // wrap writes text behind a mark, on as many lines as it takes, broken between words.
-func wrap(b *page, mark, text string) {
+func wrap(b *screen, mark, text string) {
 	line := mark
 	empty := true
 	width := textWidth(b.columns)
