@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -112,7 +113,7 @@ const retryAfter = time.Millisecond
 func newLoad(t *Trial, payloadBytes int) *Load {
 	l := &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
 		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness,
-		patience: max(t.Timeout/3, time.Millisecond)}
+		patience: max(cmp.Or(t.Patience, t.Timeout/3), time.Millisecond)}
 	if t.Arrivals == ArrivalsPoisson {
 		l.seed = &t.seed
 	}

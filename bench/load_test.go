@@ -48,6 +48,29 @@ func TestClientsGiveUp(t *testing.T) {
 	}
 }
 
+// However long a trial is, its clients wait for a third of the timeout that was asked for, unless a commit takes so long.
+func TestLongTrialsHaveNoMorePatience(t *testing.T) {
+	for _, c := range []struct{ duration, heartbeat, want time.Duration }{
+		{time.Second, 100 * time.Millisecond, 10 * time.Second},
+		{time.Hour, 100 * time.Millisecond, 10 * time.Second},
+		{time.Hour, time.Minute, 3 * time.Minute},
+	} {
+		m := estimated(t, "fast-loop", "steady")
+		m.Common.Timeout, m.Common.Duration = 30*time.Second, c.duration
+		m.Common.Heartbeat, m.Common.ElectionTimeout = c.heartbeat, 10*c.heartbeat
+		s := planned(t, m)[0].Settings
+		if s.Patience < c.want || s.Patience > 4*c.want || s.Timeout < 3*s.Patience {
+			t.Errorf("%+v: clients wait for %v, and everybody for %v", c, s.Patience, s.Timeout)
+		}
+	}
+	r := trialOf(steady, func(s *Settings) { s.Timeout, s.Patience = time.Minute, 20*time.Millisecond }, func(f *fake) {
+		f.late = lateAt(60, lateAnswer{as: cluster.Committed})
+	})
+	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "gave up what had no answer for 20ms") {
+		t.Errorf("%s: %s: %q", r.Status, r.Reason, text)
+	}
+}
+
 // lateAt answers the proposal that is committed at an index so late that its client has given it up.
 func lateAt(index uint64, a lateAnswer) func(*cluster.Proposal) *lateAnswer {
 	a.after = 50 * time.Millisecond

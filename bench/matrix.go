@@ -145,6 +145,7 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 		return Planned{}, fmt.Errorf("a trial of scenario %s with these settings would take more than %v: nothing longer is measured",
 			scenario.Name, longestTrial)
 	}
+	s.Patience = max(s.Timeout/3, 3*s.beatPerCommit())
 	s.Timeout = max(s.Timeout, 10*estimate)
 	if m.Virtual {
 		estimate = s.simulating(scenario, estimate)

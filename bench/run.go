@@ -96,7 +96,8 @@ const warmUpSpan = time.Second
 func (r *Run) warmUp(ctx context.Context, p Planned) {
 	p.scenario = steady
 	s := &p.Settings
-	s.Warmup, s.Duration, s.Count, s.Timeout = 0, warmUpSpan, 0, min(s.Timeout, 10*time.Second)
+	s.Warmup, s.Duration, s.Count = 0, warmUpSpan, 0
+	s.Timeout, s.Patience = min(s.Timeout, 10*time.Second), 0
 	if s.PerSecond == 0 {
 		s.Clients = max(s.Clients, 1)
 	}

@@ -35,6 +35,9 @@ type Settings struct {
 	SendApart       bool          // see cluster.Config
 	Retain          uint64        // entries kept although all replicas have applied them
 	Timeout         time.Duration // for anything that a trial waits for
+	// Patience is how long a client waits for an answer; 0 is a third of Timeout. A long trial has a long Timeout, and
+	// clients that are no more patient than in a short one.
+	Patience time.Duration
 	// Unmeasured leaves out what the harness does for a measured trial beside counting answers and keeping the ledger:
 	// events, stages and histograms. What is left of a trial is its throughput.
 	Unmeasured bool
