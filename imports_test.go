@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"engines/conformance": "cluster cluster/live engines raft strategies",
 	"engines/...":         "cluster raft transports internal/wakeup",
 	"results":             "",
-	"reports":             "results",
+	"reports":             "internal/units results",
 	"bench":               "cluster engines internal/units raft results check",
 	"check":               "cluster cluster/sim raft strategies transports",
 	"check/...":           "bench cluster cluster/live cluster/sim raft results strategies transports transports/mem",

@@ -65,7 +65,8 @@ func (m *Matrix) Plan() ([]Planned, error) {
 	}
 	var plan []Planned
 	if cells := m.cells(); cells*m.Repeat > MaxTrials {
-		return nil, fmt.Errorf("%s with %s each: want at most %d trials in one run", units.Count(cells, "cell"), units.Count(m.Repeat, "trial"), MaxTrials)
+		return nil, fmt.Errorf("%s with %s each: want at most %s in one run", units.Count(cells, "cell"),
+			units.Count(m.Repeat, "trial"), units.Count(MaxTrials, "trial"))
 	}
 	for _, name := range m.Scenarios {
 		scenario, ok := FindScenario(name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -176,7 +177,7 @@ func (s *Summary) curveNotes(curves []curve, tooShort []string) []string {
 // loadText says what load a cell is under.
 func loadText(c *Cell) string {
 	if c.Clients > 0 {
-		return count(uint64(c.Clients), "client")
+		return units.Count(c.Clients, "client")
 	}
 	return number(c.RatePerSec) + "/s offered"
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -36,7 +37,7 @@ func (s *Summary) Findings() []string {
 		found = s.plainFindings()
 	case s.fewest() < leastTrials:
 		found = append(found, fmt.Sprintf("Ratios describe these trials and are no verdict: with %s of a cell a difference may be chance; "+
-			"a verdict takes %d: raise --repeat.", count(uint64(s.fewest()), "trial"), leastTrials))
+			"a verdict takes %d: raise --repeat.", units.Count(s.fewest(), "trial"), leastTrials))
 	}
 	if line := s.missing(); line != "" {
 		found = append(found, line)
@@ -80,7 +81,7 @@ func (s *Summary) roundsFinding(scenario string, cells []*Cell) []string {
 	}
 	return []string{fmt.Sprintf("%s%s: %s needed %s, %s %s: %s slower to catch up (%s against %s), with every other choice equal.",
 		clean(scenario), s.place(widest.to),
-		clean(widest.to.Strategy), count(widest.to.CatchUp.ProbeRounds, "probe round"),
+		clean(widest.to.Strategy), units.Count(widest.to.CatchUp.ProbeRounds, "probe round"),
 		clean(widest.from.Strategy), number(float64(widest.from.CatchUp.ProbeRounds)), times(most),
 		duration(widest.to.CatchUpTotal.Median), duration(widest.from.CatchUpTotal.Median))}
 }
@@ -278,17 +279,7 @@ func (s *Summary) missing() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("No figures from %s of %s: %s.", number(float64(len(s.Cells)-s.Count(results.OK))), count(uint64(len(s.Cells)), "cell"), strings.Join(parts, ", "))
-}
-
-func count(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if stem, ok := strings.CutSuffix(noun, "y"); ok {
-		return number(float64(n)) + " " + stem + "ies"
-	}
-	return number(float64(n)) + " " + noun + "s"
+	return fmt.Sprintf("No figures from %s of %s: %s.", number(float64(len(s.Cells)-s.Count(results.OK))), units.Count(len(s.Cells), "cell"), strings.Join(parts, ", "))
 }
 
 // statusWord is how a status reads in a table.

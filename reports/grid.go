@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -326,7 +327,7 @@ func (s *Summary) trials() string {
 	if least < most {
 		return fmt.Sprintf("%d to %d trials", least, most)
 	}
-	return count(uint64(most), "trial")
+	return units.Count(most, "trial")
 }
 
 // spreadOf says which figure the spread is of: "p50 (steady), catch-up (lag, diverge)".

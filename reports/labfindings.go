@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -56,7 +57,7 @@ func (r *labReport) outcome() string {
 	case all == 0:
 		return ""
 	case passed == all:
-		return fmt.Sprintf("All %s passed, within the course's limits.", count(uint64(all), "test"))
+		return fmt.Sprintf("All %s passed, within the course's limits.", units.Count(all, "test"))
 	}
 	return fmt.Sprintf("%d of %d tests did not pass.", all-passed, all)
 }
@@ -109,7 +110,7 @@ func (s step) String() string {
 	if s.difference.interval() {
 		return text + fmt.Sprintf(" ±%.1f s in %d repeats)", s.difference.half, s.difference.n)
 	}
-	return text + fmt.Sprintf(" s in %s)", count(uint64(s.difference.n), "repeat"))
+	return text + fmt.Sprintf(" s in %s)", units.Count(s.difference.n, "repeat"))
 }
 
 // signed writes a difference of seconds with its sign; nothing has none.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -113,7 +114,7 @@ func (r *labReport) modesGrid(p labPlace) grid {
 	}
 	g := grid{head: []string{"test", "strategy"}, right: []bool{false, false}}
 	for n := range most + 1 {
-		head := strings.Replace(count(uint64(n), "wait"), "0 waits", "no wait", 1)
+		head := strings.Replace(units.Count(n, "wait"), "0 waits", "no wait", 1)
 		if n == mostModes {
 			head = fmt.Sprintf("%d or more", n)
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -76,9 +77,9 @@ func (r *labReport) title() string {
 	if r.virtual() {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
-		count(uint64(len(r.strategies)), "strategy"),
-		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, loadInside, h.Seed))
+	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, units.Count(len(r.tests), "test"),
+		units.Count(len(r.strategies), "strategy"),
+		listed(r.transports()), units.Count(max(h.Repeat, 0), "repeat"), clock, loadInside, h.Seed))
 }
 
 // fixed says what holds for the whole run.

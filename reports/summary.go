@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -411,7 +412,7 @@ func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
 	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
 		if r := m.over(c); r.N > 1 {
 			if v, _ := r.Spread(); v > mostSpread {
-				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), count(uint64(r.N), "trial"))
+				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), units.Count(r.N, "trial"))
 			}
 		}
 	}
@@ -443,7 +444,7 @@ func (s *Summary) warnOfFew(c *Cell, warn func(string, ...any)) {
 		only = "only "
 	}
 	warn("commits/s is %s, but %s at a mean latency of %s make %s: the measured time holds %s%s round trips: raise --duration",
-		figure(c.Throughput.Median), count(uint64(c.Clients), "client"), duration(mean), figure(law), only, number(rounds))
+		figure(c.Throughput.Median), units.Count(c.Clients, "client"), duration(mean), figure(law), only, number(rounds))
 }
 
 // mean returns the mean latency in ns.

@@ -9,6 +9,7 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -94,12 +95,12 @@ func (s *Summary) title() string {
 	if h.Tag != "" && h.Tag != h.Job {
 		text += " " + h.Tag
 	}
-	trials := count(uint64(max(h.Repeat, 0)), "trial") + " each"
+	trials := units.Count(max(h.Repeat, 0), "trial") + " each"
 	clock := "wall clock"
 	if h.Clock == "virtual" {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, loadInside, h.Seed))
+	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, units.Count(len(h.Cells), "cell"), trials, clock, loadInside, h.Seed))
 }
 
 // draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the grid

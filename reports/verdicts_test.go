@@ -168,19 +168,6 @@ func TestTooFewPointsAreTold(t *testing.T) {
 
 // One of a kind is not several of it.
 func TestPlurals(t *testing.T) {
-	for _, c := range []struct {
-		n          uint64
-		noun, want string
-	}{{0, "trial", "0 trials"}, {1, "trial", "1 trial"}, {1, "strategy", "1 strategy"}, {2, "strategy", "2 strategies"}, {1000, "cell", "1,000 cells"}} {
-		if got := count(c.n, c.noun); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
-		}
-	}
-	for bytes, want := range map[int]string{128: "128 B", 4096: "4 KiB", 8 << 20: "8 MiB", 8<<20 + 1: "8,388,609 B"} {
-		if got := size(bytes); got != want {
-			t.Errorf("%d: %q, want %q", bytes, got, want)
-		}
-	}
 	run := one(steady(time.Millisecond, 200))
 	run.Header.Cells[0].Nodes, run.Header.Cells[0].PayloadBytes = 1, 8<<20
 	for format, text := range all(t, run) {

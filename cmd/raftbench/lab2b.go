@@ -130,7 +130,8 @@ func runLab2b(c *cli.Context) error {
 	case run.Jobs < 1 || run.Jobs > maxJobs:
 		return usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
 	case len(plan)*run.Repeat > bench.MaxTrials:
-		return usage("%s with %s each: want at most %d trials in one run", units.Count(len(plan), "test"), units.Count(run.Repeat, "repeat"), bench.MaxTrials)
+		return usage("%s with %s each: want at most %s in one run", units.Count(len(plan), "test"),
+			units.Count(run.Repeat, "repeat"), units.Count(bench.MaxTrials, "trial"))
 	}
 	estimate := run.Estimate()
 	if virtual {
