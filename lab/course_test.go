@@ -73,9 +73,10 @@ func TestMeansAreTheCourses(t *testing.T) {
 // In the course's suite FailAgree waited for a stale leader in 0 of 18 runs with eager, in 2 with fast-signal and in 13 with
 // fast-loop: whoever sends later, sends to the follower that came back as well, and is deposed before it commits.
 func TestFailAgreeWaitsAsOftenAsTheCourses(t *testing.T) {
-	want := [3][2]float64{{0, 0}, {0.02, 0.25}, {0.45, 0.85}} // within two standard errors of those shares
+	want := [3][2]float64{{0, 0}, {0.02, 0.25}, {0.51, 0.85}} // within two standard errors of those shares, or less
 	for i, strategy := range courseStrategies {
 		_, waited, _ := meanSeconds(t, "FailAgree", strategy, DefaultEdition, 100)
+		t.Logf("%s: %.0f%% of the plays waited for a stale leader", strategy, 100*waited)
 		if waited < want[i][0]-1e-9 || waited > want[i][1]+1e-9 {
 			t.Errorf("%s: %.0f%% of the plays waited for a stale leader, want %.0f%% to %.0f%%", strategy, 100*waited, 100*want[i][0], 100*want[i][1])
 		}
