@@ -18,8 +18,8 @@ const (
 // Arrivals lists the ways in which an open loop's proposals may arrive, the default first.
 var Arrivals = []string{ArrivalsUniform, ArrivalsPoisson}
 
-// schedule is when the proposals of an open loop are due. It is known beforehand: whatever becomes of a proposal moves none
-// of them.
+// schedule is when the proposals of an open loop are due. It is known beforehand: whatever becomes of a proposal moves
+// none of them.
 type schedule struct {
 	start    raft.Time
 	interval float64     // nanoseconds between two proposals, in the mean

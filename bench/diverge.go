@@ -140,7 +140,8 @@ func (d divergence) away(follower raft.ID) []raft.ID {
 	return []raft.ID{follower}
 }
 
-// figure7 is the terms of the entries in figure 7 of the Raft paper: the leader of term 8, and the followers (a) to (f).
+// figure7 is the terms of the entries in figure 7 of the Raft paper: the leader of term 8, and the followers (a) to
+// (f).
 var figure7 = []string{
 	"1 1 1 4 4 5 5 6 6 6",
 	"1 1 1 4 4 5 5 6 6",

@@ -111,8 +111,8 @@ func (a *account) fail(format string, args ...any) {
 	}
 }
 
-// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what the
-// loads have counted.
+// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what
+// the loads have counted.
 func (l *ledger) check(counted results.Counts) error {
 	var told, late fates
 	var missed uint64

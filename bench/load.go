@@ -21,9 +21,9 @@ import (
 // connection of its own, so a latency holds nothing of a real client's way to the leader and back, and what a client
 // does is part of the leader's work.
 //
-// A client that finds no leader goes on looking; the time this takes is part of the proposal's latency. One that gets no
-// answer gives its proposal up after its patience, as real ones do: what became of it is unknown, an answer that comes
-// later changes no figure, and the client makes its next proposal to whoever leads then.
+// A client that finds no leader goes on looking; the time this takes is part of the proposal's latency. One that gets
+// no answer gives its proposal up after its patience, as real ones do: what became of it is unknown, an answer that
+// comes later changes no figure, and the client makes its next proposal to whoever leads then.
 type Load struct {
 	c       cluster.Cluster
 	ledger  *ledger
@@ -162,8 +162,8 @@ func (l *Load) begin(total uint64) {
 	l.c.At(l.c.Now().Add(l.patience/patienceLooks), l.lookAfter)
 }
 
-// The most that waits for an answer at a time, in proposals of an open loop and in bytes of any load: what is due beyond
-// it is made later, its latency counting from when it was due. A leader takes no more bytes either.
+// The most that waits for an answer at a time, in proposals of an open loop and in bytes of any load: what is due
+// beyond it is made later, its latency counting from when it was due. A leader takes no more bytes either.
 const (
 	maxOpen      = 65536
 	maxOpenBytes = raft.DefaultMaxUncommittedBytes
@@ -352,7 +352,8 @@ func (l *Load) lookAfter(now raft.Time) raft.Time {
 	return now.Add(l.patience / patienceLooks)
 }
 
-// giveUp counts the client's proposal as unknown, and leaves it and the client's memory to the cluster. The lock is held.
+// giveUp counts the client's proposal as unknown, and leaves it and the client's memory to the cluster. The lock is
+// held.
 func (cl *client) giveUp() {
 	l := cl.load
 	l.page.giveUp(numberOf(cl.proposal.Data))
@@ -471,7 +472,8 @@ func (l *Load) note(cl *client, p *cluster.Proposal) {
 	}
 }
 
-// noteLate tells the ledger of an answer to a proposal that was given up. It must be true all the same. The lock is held.
+// noteLate tells the ledger of an answer to a proposal that was given up. It must be true all the same. The lock is
+// held.
 func (l *Load) noteLate(cl *client, p *cluster.Proposal) {
 	number := numberOf(p.Data)
 	if err := l.page.answerLate(number, p.Outcome); err != nil {
@@ -504,9 +506,9 @@ func (l *Load) fail(err error) {
 	l.stop()
 }
 
-// openWindow begins a span now; staged says that the stages are recorded as well, which one window of a trial may be. In
-// virtual time, a proposal that was due at this very moment is outside if it was made before, and inside otherwise, as
-// it is at the span's end the other way round: spans that follow one another neither share nor lose any.
+// openWindow begins a span now; staged says that the stages are recorded as well, which one window of a trial may be.
+// In virtual time, a proposal that was due at this very moment is outside if it was made before, and inside otherwise,
+// as it is at the span's end the other way round: spans that follow one another neither share nor lose any.
 func (l *Load) openWindow(staged bool) *window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -556,8 +558,8 @@ func (l *Load) Committed() uint64 {
 	return l.counts.Committed
 }
 
-// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop is
-// not waited for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
+// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop
+// is not waited for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

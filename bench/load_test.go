@@ -14,8 +14,8 @@ import (
 	"github.com/raftbench/raftbench/strategies"
 )
 
-// A client whose proposal is not answered for long goes on without it. An answer that comes after all changes no figure,
-// and does not touch what the client does by then.
+// A client whose proposal is not answered for long goes on without it. An answer that comes after all changes no
+// figure, and does not touch what the client does by then.
 func TestClientsGiveUp(t *testing.T) {
 	for _, outcome := range []cluster.Outcome{cluster.Committed, cluster.Failed, cluster.Unknown, cluster.Refused} {
 		for name, settings := range map[string]func(*Settings){"closed": nil, "open": openLoop(1000)} {
@@ -48,7 +48,8 @@ func TestClientsGiveUp(t *testing.T) {
 	}
 }
 
-// However long a trial is, its clients wait for a third of the timeout that was asked for, unless a commit takes so long.
+// However long a trial is, its clients wait for a third of the timeout that was asked for, unless a commit takes so
+// long.
 func TestLongTrialsHaveNoMorePatience(t *testing.T) {
 	for _, c := range []struct{ duration, heartbeat, want time.Duration }{
 		{time.Second, 100 * time.Millisecond, 10 * time.Second},
@@ -170,8 +171,8 @@ func twoByTurn(t *Trial, leader raft.ID, sleep func()) bool {
 	return false
 }
 
-// The group freezes, as a whole or in part, for less and for more than a client's patience, under load, with and without
-// what a leader needs to find out that it leads no more: every trial has figures.
+// The group freezes, as a whole or in part, for less and for more than a client's patience, under load, with and
+// without what a leader needs to find out that it leads no more: every trial has figures.
 func TestFreezes(t *testing.T) {
 	eager, err := strategies.Parse("eager")
 	if err != nil {
@@ -221,8 +222,8 @@ func simulated(_ string, cfg cluster.Config) (cluster.Cluster, error) {
 	return sim.New(sim.Config{Config: cfg, Transport: "tcp", Links: func(_, _ raft.ID) sim.Link { return link }})
 }
 
-// What a load measures and counts is compared with what was known beforehand, and with what others counted: figures that
-// agree with each other are not enough.
+// What a load measures and counts is compared with what was known beforehand, and with what others counted: figures
+// that agree with each other are not enough.
 func TestLoadIsChecked(t *testing.T) {
 	for _, c := range []struct {
 		about  string
@@ -291,8 +292,8 @@ func TestLoadIsChecked(t *testing.T) {
 	}
 }
 
-// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial says
-// what was reached, not that it was too short.
+// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial
+// says what was reached, not that it was too short.
 func TestOverload(t *testing.T) {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {

@@ -31,8 +31,8 @@ type Matrix struct {
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
 	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
-	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs whose
-	// election timeout is not above the heartbeat are errors.
+	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs
+	// whose election timeout is not above the heartbeat are errors.
 	Heartbeats       []time.Duration
 	ElectionTimeouts []time.Duration
 
@@ -132,7 +132,8 @@ func (m *Matrix) cells() (n int) {
 // overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
 const overhead = 40 * time.Millisecond
 
-// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be measured.
+// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be
+// measured.
 const longestTrial = results.MaxLatency / 10
 
 func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {

@@ -10,9 +10,9 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due by
-// the schedule, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which are
-// checked against it. The load's lock guards it.
+// page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due
+// by the schedule, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which
+// are checked against it. The load's lock guards it.
 type page struct {
 	inTime fates // unknown: answered so, or given up
 	late   fates // of those that were given up, what was answered after all
@@ -122,7 +122,8 @@ func (p *page) missed() uint64 {
 	return max(p.schedule.before(p.stopped), p.made) - p.made
 }
 
-// checkSpan compares what was measured of an open loop with the schedule. latency is nil if latencies were not recorded.
+// checkSpan compares what was measured of an open loop with the schedule. latency is nil if latencies were not
+// recorded.
 func (p *page) checkSpan(span results.Counts, latency *results.Histogram) error {
 	switch due := p.end - p.first; {
 	case p.schedule == nil:

@@ -90,9 +90,9 @@ func (r *Run) Do(ctx context.Context) error {
 // warmUpSpan is how long a process is warmed up.
 const warmUpSpan = time.Second
 
-// warmUp plays a short trial that is not recorded: the first that a process uses memory and sockets takes longer than any
-// later time, up to seconds on some machines, and would be part of the first trial only. What goes wrong in it goes wrong
-// in the first trial as well, which tells.
+// warmUp plays a short trial that is not recorded: the first that a process uses memory and sockets takes longer than
+// any later time, up to seconds on some machines, and would be part of the first trial only. What goes wrong in it goes
+// wrong in the first trial as well, which tells.
 func (r *Run) warmUp(ctx context.Context, p Planned) {
 	p.scenario = steady
 	s := &p.Settings
@@ -121,9 +121,9 @@ func (r *Run) trial(ctx context.Context, p *Planned, at position) (result result
 	return runTrial(ctx, p, seedOf(r.Seed, at.repeat), r.Virtual, open)
 }
 
-// seedOf gives every repeat a seed, the same in every run with the same seed. All cells share it, so that what is compared
-// was drawn alike: the same packets are lost, the same timeouts run out, as far as the cells do not differ (common random
-// numbers, see Law and Kelton, "Simulation Modeling and Analysis").
+// seedOf gives every repeat a seed, the same in every run with the same seed. All cells share it, so that what is
+// compared was drawn alike: the same packets are lost, the same timeouts run out, as far as the cells do not differ
+// (common random numbers, see Law and Kelton, "Simulation Modeling and Analysis").
 func seedOf(seed uint64, repeat int) uint64 {
 	return rand.NewPCG(seed, uint64(repeat)).Uint64()
 }

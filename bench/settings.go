@@ -41,7 +41,8 @@ type Settings struct {
 	// Unmeasured leaves out what the harness does for a measured trial beside counting answers and keeping the ledger:
 	// events, stages and histograms. What is left of a trial is its throughput.
 	Unmeasured bool
-	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and timeouts.
+	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and
+	// timeouts.
 	RoundTrip time.Duration
 	// Cut is how the scenario's links are cut.
 	Cut    cluster.CutKind

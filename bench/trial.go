@@ -231,8 +231,9 @@ func (t *Trial) healingPhase() time.Duration {
 }
 
 // quiesce stops the load, heals everything, and waits until every proposal has been answered and all replicas have
-// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is elected
-// after it may have found entries of earlier terms, which only another proposal commits: now and then one is made.
+// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is
+// elected after it may have found entries of earlier terms, which only another proposal commits: now and then one is
+// made.
 func (t *Trial) quiesce(ctx context.Context) error {
 	for _, l := range t.loads {
 		l.Stop()

@@ -73,10 +73,11 @@ func TestLiveAll(t *testing.T) {
 }
 
 // The longer suite also compares the clocks: what the tests on the course's page take over sockets is what virtual time
-// says, within 5% of their total, waits for stale leaders apart: those are two seconds each, and come and go on both clocks.
+// says, within 5% of their total, waits for stale leaders apart: those are two seconds each, and come and go on both
+// clocks.
 //
-// Elections are drawn on both clocks. The total of one play of each test deviates by 0.33 s (eager, of 17 s) from the next:
-// medians of three plays were once 5% apart in twenty comparisons. The mean of twelve deviates by 0.6%.
+// Elections are drawn on both clocks. The total of one play of each test deviates by 0.33 s (eager, of 17 s) from the
+// next: medians of three plays were once 5% apart in twenty comparisons. The mean of twelve deviates by 0.6%.
 func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 	if !*long {
 		t.Skip("played with -live only")
@@ -144,8 +145,8 @@ func pageTests(t *testing.T) []Test {
 	return list
 }
 
-// outcomes counts what became of tests on one kind of group. One that the machine was too late for is skipped; but if all
-// are, then perhaps not the machine is late, but the driver, and nothing has been seen of it.
+// outcomes counts what became of tests on one kind of group. One that the machine was too late for is skipped; but if
+// all are, then perhaps not the machine is late, but the driver, and nothing has been seen of it.
 type outcomes struct{ passed, late atomic.Int32 }
 
 func (o *outcomes) err() error {

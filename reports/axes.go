@@ -42,7 +42,8 @@ func positive(n int) string {
 	return number(float64(n))
 }
 
-// allAxes returns every axis of the given cells: scenario, transport, the side axes, the parameters by name, engine, strategy.
+// allAxes returns every axis of the given cells: scenario, transport, the side axes, the parameters by name, engine,
+// strategy.
 func allAxes(cells []Cell) []axis {
 	names := map[string]bool{}
 	for _, c := range cells {

@@ -49,8 +49,8 @@ var (
 	p99Comparison        = comparison{"p99", false, func(c *Cell) (float64, bool) { return c.quantile(0.99) }}
 	p999Comparison       = comparison{"p99.9", false, func(c *Cell) (float64, bool) { return c.quantile(0.999) }}
 	throughputComparison = comparison{"commits/s", true, throughputMetric.value}
-	// From the first AppendEntries on: how long a leader takes to notice that a follower is back is its timers', not the
-	// network's.
+	// From the first AppendEntries on: how long a leader takes to notice that a follower is back is its timers', not
+	// the network's.
 	transferComparison = comparison{"transfer", false, func(c *Cell) (float64, bool) {
 		if c.CatchUp == nil {
 			return 0, false

@@ -160,8 +160,8 @@ func (s *Summary) mainColumns() []column {
 // mainGrid returns the main table.
 func (s *Summary) mainGrid() grid { return s.gridOf(s.of(""), s.varying, s.mainColumns()) }
 
-// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that is
-// not OK has its status in the first column, and nothing in the others.
+// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that
+// is not OK has its status in the first column, and nothing in the others.
 func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	var used []column
 	for _, col := range columns {

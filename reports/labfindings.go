@@ -11,8 +11,8 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// findings says in words what the run shows: what failed, which part of the write-up's 90 -> 60 -> 50 the data supports,
-// what an agreement takes, and how far the clock can be trusted.
+// findings says in words what the run shows: what failed, which part of the write-up's 90 -> 60 -> 50 the data
+// supports, what an agreement takes, and how far the clock can be trusted.
 func (r *labReport) findings() []string {
 	var found []string
 	add := func(lines ...string) {
@@ -95,8 +95,8 @@ func (r *labReport) step(p labPlace, from, to string) (step, bool) {
 	return s, len(differences) > 0
 }
 
-// sure reports whether the total falls, or rises: the interval of the mean difference holds nothing that the tables would
-// round to 0.
+// sure reports whether the total falls, or rises: the interval of the mean difference holds nothing that the tables
+// would round to 0.
 func (s step) sure() bool {
 	return s.difference.interval() && math.Abs(s.difference.mean)-s.difference.half > 0.05
 }
@@ -360,8 +360,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 	return lines
 }
 
-// safeShare is how much of the tests' time may be lateness of their own waits. It is an upper bound of what that adds to
-// totals: a look that is late does not make the next one late.
+// safeShare is how much of the tests' time may be lateness of their own waits. It is an upper bound of what that adds
+// to totals: a look that is late does not make the next one late.
 const safeShare = 0.05
 
 // punctuality says whether running many tests at once disturbed them.

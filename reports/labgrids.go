@@ -286,8 +286,8 @@ func (r *labReport) lawOf(p labPlace, strategy string) (law, bool) {
 	return w, true
 }
 
-// usualMs is the mean of the agreements that took as long as the median one, give or take a look of the test. The median
-// alone would be a whole number of looks; the mean of all would have the searches after a rejoin in it.
+// usualMs is the mean of the agreements that took as long as the median one, give or take a look of the test. The
+// median alone would be a whole number of looks; the mean of all would have the searches after a rejoin in it.
 func usualMs(l *results.Lab) (float64, bool) {
 	median, ok := l.Median()
 	if !ok {

@@ -51,14 +51,15 @@ type Cell struct {
 	P50        Range // ns, of the trials one by one
 	Throughput Range // commits per second
 
-	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures of one
-	// kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see power.
+	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures
+	// of one kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see
+	// power.
 	Reached  float64
 	Measured time.Duration
 	Power    Range
 
-	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the trials. Before and
-	// During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
+	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the
+	// trials. Before and During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
 	CatchUp        *results.CatchUp
 	CatchUpTotal   Range // ns
 	Before, During *results.Histogram
@@ -91,7 +92,8 @@ func nearestRank(values []float64, q float64) float64 {
 	return slices.Sorted(slices.Values(values))[max(0, int(math.Ceil(q*float64(len(values))))-1)]
 }
 
-// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
+// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two
+// trials.
 func (r Range) Spread() (float64, bool) {
 	if r.N < 2 || r.Median == 0 {
 		return 0, false

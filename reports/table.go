@@ -103,8 +103,8 @@ func (s *Summary) title() string {
 	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, units.Count(len(h.Cells), "cell"), trials, clock, loadInside, h.Seed))
 }
 
-// draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the grid
-// without the columns that it left out.
+// draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the
+// grid without the columns that it left out.
 func draw(b *screen, g grid) (grid, error) {
 	g, kept, left := narrow(g, b.columns)
 	var w strings.Builder

@@ -184,8 +184,8 @@ func (w *Writer) write(record any) error {
 }
 
 // Read reads the run at path: a run's folder, or the run file itself. A broken last line, as a crash leaves it, is left
-// out and named in Run.Warnings. Everything else that is not as Writer writes it is an error of one line: see ErrNotARun,
-// ErrVersion and ErrDamaged.
+// out and named in Run.Warnings. Everything else that is not as Writer writes it is an error of one line: see
+// ErrNotARun, ErrVersion and ErrDamaged.
 func Read(path string) (*Run, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// MaxLatency is the largest duration that a Histogram can hold: more than any trial may take. Run files of earlier versions
-// have histograms that end at an hour; they are read as ones of this range.
+// MaxLatency is the largest duration that a Histogram can hold: more than any trial may take. Run files of earlier
+// versions have histograms that end at an hour; they are read as ones of this range.
 const MaxLatency = 365 * 24 * time.Hour
 
 const (
@@ -27,8 +27,8 @@ var ErrDamaged = errors.New("damaged")
 
 // Histogram counts durations from 0 to MaxLatency, in nanoseconds, as an HdrHistogram with three significant digits.
 // Beside the buckets it keeps the exact minimum, maximum and sum, so Min, Max and Mean are exact, and a histogram whose
-// values are all equal has exactly that value as every quantile. Nothing is ever clipped: what does not fit is an error,
-// and it is the caller's part to make the trial invalid.
+// values are all equal has exactly that value as every quantile. Nothing is ever clipped: what does not fit is an
+// error, and it is the caller's part to make the trial invalid.
 //
 // It takes about 370 KiB while values are recorded and a few KiB after it was read from a run file. The zero value is
 // not ready: use NewHistogram. It is not for concurrent use.
@@ -37,7 +37,8 @@ type Histogram struct {
 	min, max int64 // ns; both 0 while empty
 	sum      int64 // ns
 
-	// Proposals of one batch take equally long: equal durations in a row are counted here, and go to the buckets as one.
+	// Proposals of one batch take equally long: equal durations in a row are counted here, and go to the buckets as
+	// one.
 	run, times int64 // ns; how often it came since it last went to the buckets
 }
 
@@ -228,8 +229,8 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 	return json.Marshal(encoded{Count: h.Count(), MinNs: h.min, MaxNs: h.max, SumNs: h.sum, Text: string(text)})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. A histogram of a wider range or another precision, or one whose exact figures
-// contradict its buckets, is an error that wraps ErrDamaged.
+// UnmarshalJSON reads what MarshalJSON wrote. A histogram of a wider range or another precision, or one whose exact
+// figures contradict its buckets, is an error that wraps ErrDamaged.
 func (h *Histogram) UnmarshalJSON(data []byte) error {
 	var e encoded
 	if err := json.Unmarshal(data, &e); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/raftbench/raftbench/check"
 )
 
-// Every line that check prints for pasting is pasted. Nothing is broken here, so a seed is said to be, and playing it again
-// must find nothing; it must be the same seed with the same limits.
+// Every line that check prints for pasting is pasted. Nothing is broken here, so a seed is said to be, and playing it
+// again must find nothing; it must be the same seed with the same limits.
 func TestCheckLinesArePasted(t *testing.T) {
 	for _, args := range [][]string{
 		{"--seed", "4711"},

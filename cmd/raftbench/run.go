@@ -49,8 +49,8 @@ func begin(ctx context.Context, out string, header results.Header, trials int) (
 }
 
 // holdsBytes finds out whether so many bytes can be written to a folder, by writing them: free space is known to the
-// system in too many ways (quotas, reserves, networks) to be asked for. The file loses its name at once, where the system
-// allows that to an open file, so that nothing stays behind even if this process is killed.
+// system in too many ways (quotas, reserves, networks) to be asked for. The file loses its name at once, where the
+// system allows that to an open file, so that nothing stays behind even if this process is killed.
 func holdsBytes(ctx context.Context, dir string, n int) error {
 	path := filepath.Join(dir, "room")
 	f, err := os.Create(path)
