@@ -91,7 +91,8 @@ func (s *Settings) divergence() (d divergence, err error) {
 	switch d.preset {
 	case "figure7":
 		if s.Nodes != 7 {
-			return d, fmt.Errorf("--diverge-preset figure7 has a leader and six followers, but --nodes is %d: want 7", s.Nodes)
+			return d, fmt.Errorf("--diverge-preset figure7 has a leader and six followers, but --nodes is %d: want 7",
+				s.Nodes)
 		}
 		if s.first() != 1 {
 			return d, fmt.Errorf("--leader is replica %d, but with --diverge-preset figure7 it is 1: leave out one of them", s.first())
@@ -116,7 +117,8 @@ func (s *Settings) divergence() (d divergence, err error) {
 		return d, err
 	}
 	if d.terms > d.conflicting {
-		return d, fmt.Errorf("--diverge-terms is %d: want at most --diverge-entries, which is %d", d.terms, d.conflicting)
+		return d, fmt.Errorf("--diverge-terms is %d: want at most --diverge-entries, which is %d",
+			d.terms, d.conflicting)
 	}
 	return d, nil
 }

@@ -41,7 +41,8 @@ func TestClientsGiveUp(t *testing.T) {
 					t.Errorf("%q", text)
 				}
 				if want := uint64(150); name == "closed" && r.Window.Committed < want {
-					t.Errorf("%d commits in the span, want %d or more: its client did not go on", r.Window.Committed, want)
+					t.Errorf("%d commits in the span, want %d or more: its client did not go on",
+						r.Window.Committed, want)
 				}
 			})
 		}
@@ -208,7 +209,8 @@ func TestFreezes(t *testing.T) {
 				seed++
 				r := runTrial(context.Background(), p, seed, true, simulated)
 				if r.Status != results.OK || r.Window.Committed < want {
-					t.Errorf("%s for %v, %s, seed %d: %s: %s %+v", c.about, span, name, seed, r.Status, r.Reason, r.Window)
+					t.Errorf("%s for %v, %s, seed %d: %s: %s %+v",
+						c.about, span, name, seed, r.Status, r.Reason, r.Window)
 				}
 			}
 		}

@@ -274,7 +274,8 @@ func (m *Matrix) check() error {
 
 func (m *Matrix) checkAxes() error {
 	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
-		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
+		return fmt.Errorf("--cut has no effect on %s: it is for %s",
+			strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
 	}
 	most := MaxNodes
 	if m.Virtual {
@@ -290,7 +291,8 @@ func (m *Matrix) checkAxes() error {
 	}
 	for _, b := range m.Payloads {
 		if b < MinPayloadBytes || b > MaxPayloadBytes {
-			return fmt.Errorf("--payload is %s: want %s to %s", units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
+			return fmt.Errorf("--payload is %s: want %s to %s",
+				units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
 		}
 	}
 	for _, c := range m.Clients {
@@ -305,7 +307,8 @@ func (m *Matrix) checkAxes() error {
 	}
 	for _, r := range m.Rates {
 		if !(r > 0 && r <= MaxPerSecond) {
-			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second", strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
+			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second",
+				strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
 		}
 	}
 	for _, t := range m.timings() {
@@ -313,7 +316,8 @@ func (m *Matrix) checkAxes() error {
 		case t.heartbeat < time.Millisecond:
 			return fmt.Errorf("--heartbeat is %v: want 1ms or more", t.heartbeat)
 		case t.electionTimeout <= t.heartbeat:
-			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", t.electionTimeout, t.heartbeat)
+			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much",
+				t.electionTimeout, t.heartbeat)
 		case t.electionTimeout > MaxDuration:
 			return fmt.Errorf("--election-timeout is %v: want at most %v", t.electionTimeout, MaxDuration)
 		}
@@ -335,9 +339,11 @@ func (m *Matrix) checkCommon() error {
 	case c.Timeout < 0 || c.Timeout > MaxDuration:
 		return fmt.Errorf("--timeout is %v: want 0, for a default, to %v", c.Timeout, MaxDuration)
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
-		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
+		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second",
+			c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %s: want 1 B to %s", units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
+		return fmt.Errorf("--max-append is %s: want 1 B to %s",
+			units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
 	}
 	return nil
 }

@@ -78,7 +78,8 @@ func TestFailAgreeWaitsAsOftenAsTheCourses(t *testing.T) {
 		_, waited, _ := meanSeconds(t, "FailAgree", strategy, DefaultEdition, 100)
 		t.Logf("%s: %.0f%% of the plays waited for a stale leader", strategy, 100*waited)
 		if waited < want[i][0]-1e-9 || waited > want[i][1]+1e-9 {
-			t.Errorf("%s: %.0f%% of the plays waited for a stale leader, want %.0f%% to %.0f%%", strategy, 100*waited, 100*want[i][0], 100*want[i][1])
+			t.Errorf("%s: %.0f%% of the plays waited for a stale leader, want %.0f%% to %.0f%%",
+				strategy, 100*waited, 100*want[i][0], 100*want[i][1])
 		}
 	}
 }

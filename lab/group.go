@@ -384,7 +384,8 @@ func (g *group) agree(command []byte, want int, retry bool) uint64 {
 		if have >= want {
 			return p.index
 		}
-		last = fmt.Sprintf("replica %d took it last, at index %d, where %d replicas have applied it", p.id, p.index, have)
+		last = fmt.Sprintf("replica %d took it last, at index %d, where %d replicas have applied it",
+			p.id, p.index, have)
 		if !retry {
 			break
 		}

@@ -117,16 +117,19 @@ func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 			}
 			in := live[test.Name]
 			if len(in) < plays/2 {
-				t.Fatalf("%s: the machine was too late for %d of %d plays of %s: there is no total to compare", name, plays-len(in), plays, test.Name)
+				t.Fatalf("%s: the machine was too late for %d of %d plays of %s: there is no total to compare",
+					name, plays-len(in), plays, test.Name)
 			}
 			for _, l := range in {
 				most += (l.Total - l.Stale).Seconds() / float64(len(in))
 				least += (l.Total - l.Stale - l.LateSum).Seconds() / float64(len(in))
 			}
 		}
-		t.Logf("%s: %.2f s live, of which waits that ended late are %.2f s at most; %.2f s in virtual time: %+.1f%%", name, most, most-least, v, 100*(most/v-1))
+		t.Logf("%s: %.2f s live, of which waits that ended late are %.2f s at most; %.2f s in virtual time: %+.1f%%",
+			name, most, most-least, v, 100*(most/v-1))
 		if most < v*(1-tolerance) || least > v*(1+tolerance) {
-			t.Errorf("%s takes %.2f s live (%.2f s without late waits) and %.2f s in virtual time, want within %.0f%%", name, most, least, v, 100*tolerance)
+			t.Errorf("%s takes %.2f s live (%.2f s without late waits) and %.2f s in virtual time, want within %.0f%%",
+				name, most, least, v, 100*tolerance)
 		}
 	}
 }

@@ -163,7 +163,8 @@ func concurrentStarts(g *group) {
 		}
 		for i, p := range taken {
 			if !p.ok || p.term != first.term {
-				g.fail("replica %d, which leads, does not take command %s of one of five clients", leader, show(string(commands[i])))
+				g.fail("replica %d, which leads, does not take command %s of one of five clients",
+					leader, show(string(commands[i])))
 			}
 			if !g.awaitProposed(p, commands[i]) {
 				return false

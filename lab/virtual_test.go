@@ -118,7 +118,8 @@ func TestTotalsFallFromLoopToSignalToEager(t *testing.T) {
 		t.Errorf("signal %v, commitIndex moved at once %v: want the same", signal, commit)
 	}
 	if linear := total("linear-loop"); linear < loop+3*time.Second {
-		t.Errorf("linear-loop %v, fast-loop %v: want 100 rejections of a heartbeat between them, less what overlaps", linear, loop)
+		t.Errorf("linear-loop %v, fast-loop %v: want 100 rejections of a heartbeat between them, less what overlaps",
+			linear, loop)
 	}
 }
 

@@ -164,7 +164,8 @@ func (s *Summary) choicePairs(cells []*Cell) []pair {
 			from := group[0]
 			for _, to := range group[1:] {
 				if to.Choices[name] != from.Choices[name] {
-					pairs = append(pairs, pair{name, fmt.Sprintf("%s: %s → %s", name, from.Choices[name], to.Choices[name]), from, to})
+					pairs = append(pairs, pair{name, fmt.Sprintf("%s: %s → %s",
+						name, from.Choices[name], to.Choices[name]), from, to})
 				}
 			}
 		}

@@ -160,7 +160,8 @@ func (s *Summary) kneeText(curves []curve) []string {
 			if !c.judged() {
 				verb = fmt.Sprintf("power is highest (a knee takes %d trials) at", leastTrials)
 			}
-			lines = append(lines, fmt.Sprintf("%s: %s %s; %s give %s of that throughput at %s of that p50.", name, verb, best, loadText(last),
+			lines = append(lines, fmt.Sprintf("%s: %s %s; %s give %s of that throughput at %s of that p50.",
+				name, verb, best, loadText(last),
 				times(last.Reached/c.best.Reached), times(p50Of(last)/max(1, p50Of(c.best)))))
 		}
 	}

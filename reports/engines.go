@@ -248,7 +248,8 @@ func (s *Summary) engineFindings(scenario string, cells []*Cell) []string {
 			if s.varies(transportAxis) {
 				over = " over " + clean(transport)
 			}
-			found = append(found, fmt.Sprintf("%s%s: %s's %s.", clean(scenario), over, clean(own[0].Engine), strings.Join(parts, ", its ")))
+			found = append(found, fmt.Sprintf("%s%s: %s's %s.",
+				clean(scenario), over, clean(own[0].Engine), strings.Join(parts, ", its ")))
 		}
 	}
 	return found

@@ -55,7 +55,8 @@ func (s *Summary) plainFindings() []string {
 		m := mainMetric(s.of(scenario))
 		for _, c := range s.of(scenario) {
 			if v, ok := m.value(c); ok && len(found) < 3 {
-				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.", clean(scenario), s.around(c), s.who(c), m.words, m.show(v)))
+				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.",
+					clean(scenario), s.around(c), s.who(c), m.words, m.show(v)))
 			}
 		}
 	}
@@ -138,7 +139,8 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 		text = fmt.Sprintf("%s: with %s the group had no leader for %s, %s as long as with %s (%s).", where,
 			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 	default:
-		text = fmt.Sprintf("%s: %s's p50 is %s, %s that of %s (%s)", where, slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
+		text = fmt.Sprintf("%s: %s's p50 is %s, %s that of %s (%s)",
+			where, slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 		if stage, part := high.largestStage(); stage != "" && part >= 0.5 {
 			text += fmt.Sprintf("; %s of its mean latency is %s", share(part), stageWords(stage, high.Choices))
 		}
@@ -203,10 +205,12 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 		to := preposition + " " + clean(axisText(a, a.value(&pairs[0].to.Cell)))
 		switch {
 		case alike == n && overlaps:
-			found = append(found, fmt.Sprintf("%s: the trials overlap in %s: %s and %s.", clean(scenario), strings.TrimPrefix(m.words, "the "), from, to))
+			found = append(found, fmt.Sprintf("%s: the trials overlap in %s: %s and %s.",
+				clean(scenario), strings.TrimPrefix(m.words, "the "), from, to))
 			continue
 		case alike == n:
-			found = append(found, fmt.Sprintf("%s: %s %s is the same within 1%% as that %s.", clean(scenario), to, m.words, from))
+			found = append(found, fmt.Sprintf("%s: %s %s is the same within 1%% as that %s.",
+				clean(scenario), to, m.words, from))
 			continue
 		}
 		span := times(low)
@@ -217,7 +221,8 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 		y, _ := m.value(furthest.to)
 		text := fmt.Sprintf("%s: %s %s is %s that %s", clean(scenario), to, m.words, span, from)
 		if n > 1 {
-			text += fmt.Sprintf("; furthest apart with %s%s (%s against %s)", s.who(furthest.to), s.placeBut(furthest.to, strategyAxis, engineAxis, a), m.show(y), m.show(x))
+			text += fmt.Sprintf("; furthest apart with %s%s (%s against %s)",
+				s.who(furthest.to), s.placeBut(furthest.to, strategyAxis, engineAxis, a), m.show(y), m.show(x))
 		} else {
 			text += fmt.Sprintf(" (%s against %s)", m.show(y), m.show(x))
 		}
@@ -264,7 +269,8 @@ func (s *Summary) costFinding(scenario string, cells []*Cell) []string {
 	}
 	few, _ := m.value(low)
 	many, _ := m.value(high)
-	return []string{fmt.Sprintf("%s: a commit takes from %s AppendEntries requests (%s%s) to %s (%s%s).", clean(scenario),
+	return []string{fmt.Sprintf("%s: a commit takes from %s AppendEntries requests (%s%s) to %s (%s%s).",
+		clean(scenario),
 		number(few), s.who(low), s.around(low), number(many), s.who(high), s.around(high))}
 }
 
@@ -279,7 +285,8 @@ func (s *Summary) missing() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("No figures from %s of %s: %s.", number(float64(len(s.Cells)-s.Count(results.OK))), units.Count(len(s.Cells), "cell"), strings.Join(parts, ", "))
+	return fmt.Sprintf("No figures from %s of %s: %s.",
+		number(float64(len(s.Cells)-s.Count(results.OK))), units.Count(len(s.Cells), "cell"), strings.Join(parts, ", "))
 }
 
 // statusWord is how a status reads in a table.

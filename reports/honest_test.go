@@ -224,7 +224,8 @@ func TestTheFirstTrialIsCheckedAgainstTheRest(t *testing.T) {
 	for first, warned := range map[time.Duration]bool{time.Millisecond: false, 2100 * time.Microsecond: false, 2300 * time.Microsecond: true, 400 * time.Microsecond: true} {
 		s := Summarize(one(steady(first, 100), steady(time.Millisecond, 100), steady(1100*time.Microsecond, 100)))
 		if got := strings.Contains(strings.Join(s.Warnings, "\n"), "the first trial's p50"); got != warned {
-			t.Errorf("a first trial of %v beside 1 ms and 1.1 ms: warned %v, want %v: %q", first, got, warned, s.Warnings)
+			t.Errorf("a first trial of %v beside 1 ms and 1.1 ms: warned %v, want %v: %q",
+				first, got, warned, s.Warnings)
 		}
 	}
 }

@@ -106,7 +106,8 @@ func (s step) pays() bool { return s.sure() && s.difference.mean < 0 }
 
 // String says the means before and after, and what lies between them with its interval.
 func (s step) String() string {
-	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (%s", clean(s.from), s.before, clean(s.to), s.after, signed(s.difference.mean))
+	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (%s",
+		clean(s.from), s.before, clean(s.to), s.after, signed(s.difference.mean))
 	if s.difference.interval() {
 		return text + fmt.Sprintf(" ±%.1f s in %d repeats)", s.difference.half, s.difference.n)
 	}
@@ -237,7 +238,8 @@ func (r *labReport) backupFindings(p labPlace) []string {
 			tests, _ := r.headline()
 			return estimateOver(r.totals(p, strategy, tests), func(l *results.Lab) float64 { return float64(l.Rejections) }).mean
 		}
-		line := fmt.Sprintf("Fast instead of linear backup: %s, with %s instead of %s rejections", s, number(rejections(s.to)), number(rejections(s.from)))
+		line := fmt.Sprintf("Fast instead of linear backup: %s, with %s instead of %s rejections",
+			s, number(rejections(s.to)), number(rejections(s.from)))
 		if !s.sure() {
 			line += "; a rejection costs a round trip there, and the seconds do not show it"
 		} else if r.choices[s.from]["send"] == "ride" {
@@ -286,7 +288,8 @@ func (r *labReport) lawFindings(p labPlace) []string {
 		if !ok {
 			continue
 		}
-		line := fmt.Sprintf("%s with %s: %.1f s = %.1f s + %s agreements of %s ms", lawTest, clean(s), w.total, w.constant, number(w.count), number(w.usual))
+		line := fmt.Sprintf("%s with %s: %.1f s = %.1f s + %s agreements of %s ms",
+			lawTest, clean(s), w.total, w.constant, number(w.count), number(w.usual))
 		if w.longer > 0.5 {
 			line += fmt.Sprintf(" + %.1f s that some took longer", w.longer)
 		}
@@ -321,7 +324,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 		}
 		text := fmt.Sprintf("%s %s", clean(s), whole)
 		if a, ok := r.agreementSweep(transport, s); ok {
-			text += fmt.Sprintf(" (an agreement in %s: %s periods %+d ms)", lawTest, decimals(a.slope, 2), int(math.Round(1000*a.intercept)))
+			text += fmt.Sprintf(" (an agreement in %s: %s periods %+d ms)",
+				lawTest, decimals(a.slope, 2), int(math.Round(1000*a.intercept)))
 		}
 		parts = append(parts, text)
 	}
@@ -345,7 +349,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 			}
 		}
 	}
-	lines := []string{fmt.Sprintf("%s, total of %s against the period, stale leaders apart: %s.", clean(transport), what, strings.Join(parts, "; "))}
+	lines := []string{fmt.Sprintf("%s, total of %s against the period, stale leaders apart: %s.",
+		clean(transport), what, strings.Join(parts, "; "))}
 	if len(held)+len(broken) > 0 {
 		line := fmt.Sprintf("%s: the law \"Backup = constant + 102 agreements, one is 2 periods (loop), 1 (signal), one look (told at once)\" holds for %d of %d strategies and periods",
 			clean(transport), len(held), len(held)+len(broken))

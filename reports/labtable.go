@@ -77,7 +77,8 @@ func (r *labReport) title() string {
 	if r.virtual() {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, units.Count(len(r.tests), "test"),
+	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d",
+		h.Job, units.Count(len(r.tests), "test"),
 		units.Count(len(r.strategies), "strategy"),
 		listed(r.transports()), units.Count(max(h.Repeat, 0), "repeat"), clock, loadInside, h.Seed))
 }

@@ -400,7 +400,8 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 			}
 		}
 		if rate := float64(commits) / span.Seconds(); span > 0 && (rate < c.Throughput.Min*0.95 || rate > c.Throughput.Max*1.05) {
-			warn("%s commits in %s are %s/s, but its trials say %s to %s/s", number(float64(commits)), duration(float64(span)),
+			warn("%s commits in %s are %s/s, but its trials say %s to %s/s",
+				number(float64(commits)), duration(float64(span)),
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
@@ -414,7 +415,8 @@ func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
 	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
 		if r := m.over(c); r.N > 1 {
 			if v, _ := r.Spread(); v > mostSpread {
-				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), units.Count(r.N, "trial"))
+				warn("%s is unsteady: from %s to %s in %s",
+					m.words, m.show(r.Min), m.show(r.Max), units.Count(r.N, "trial"))
 			}
 		}
 	}

@@ -100,7 +100,8 @@ func (s *Summary) title() string {
 	if h.Clock == "virtual" {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, units.Count(len(h.Cells), "cell"), trials, clock, loadInside, h.Seed))
+	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d",
+		text, units.Count(len(h.Cells), "cell"), trials, clock, loadInside, h.Seed))
 }
 
 // draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the

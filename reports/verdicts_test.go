@@ -24,7 +24,8 @@ func twoCells(n int) *results.Run {
 // A verdict takes as many trials as make chance unlikely; with fewer, reports say in words that there is none.
 func TestNoVerdictOnFewTrials(t *testing.T) {
 	if p, before := byChance(leastTrials), byChance(leastTrials-1); p > 0.05 || before <= 0.05 {
-		t.Errorf("%d trials lie apart by chance in %v of all cases, one fewer in %v: want the fewest below 5%%", leastTrials, p, before)
+		t.Errorf("%d trials lie apart by chance in %v of all cases, one fewer in %v: want the fewest below 5%%",
+			leastTrials, p, before)
 	}
 	for n := 1; n <= leastTrials+1; n++ {
 		run := twoCells(n)

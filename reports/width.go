@@ -100,7 +100,8 @@ func narrow(g grid, columns int) (fitted, kept grid, left []string) {
 
 // leftOut says which columns a table lacks.
 func leftOut(titles []string, columns int) string {
-	return fmt.Sprintf("left out to fit %d columns: %s; --format markdown has them", columns, strings.Join(titles, ", "))
+	return fmt.Sprintf("left out to fit %d columns: %s; --format markdown has them",
+		columns, strings.Join(titles, ", "))
 }
 
 // rankOf returns a column's rank: 0 is never left out, the highest goes first. A grid without ranks keeps its first

@@ -69,7 +69,8 @@ func (h *Histogram) RecordMany(d time.Duration, n uint64) error {
 		return nil
 	}
 	if d < 0 || d > MaxLatency {
-		return fmt.Errorf("%w: %v is not in 0..%v: nothing was recorded, so the trial is invalid", ErrOutOfRange, d, MaxLatency)
+		return fmt.Errorf("%w: %v is not in 0..%v: nothing was recorded, so the trial is invalid",
+			ErrOutOfRange, d, MaxLatency)
 	}
 	v := int64(d)
 	if n > math.MaxInt64 || v > 0 && (math.MaxInt64-h.sum)/v < int64(n) {
@@ -271,7 +272,8 @@ func (h *Histogram) check(count uint64) error {
 	case n == 0:
 		return nil
 	case h.min < h.counts.Min() || h.min > h.max || h.max > h.counts.Max() || h.max > int64(MaxLatency):
-		return fmt.Errorf("minimum %d and maximum %d do not fit its buckets, %d..%d", h.min, h.max, h.counts.Min(), h.counts.Max())
+		return fmt.Errorf("minimum %d and maximum %d do not fit its buckets, %d..%d",
+			h.min, h.max, h.counts.Min(), h.counts.Max())
 	case float64(h.sum) < float64(n)*float64(h.min)*(1-1e-9) || float64(h.sum) > float64(n)*float64(h.max)*(1+1e-9):
 		return fmt.Errorf("sum %d of %d values is not in %d..%d times that", h.sum, n, h.min, h.max)
 	}

@@ -127,7 +127,8 @@ func runLab2b(c *cli.Context) error {
 		return printLabPlan(c, run, estimate)
 	}
 	if estimate > longRun && !c.Bool("yes") {
-		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
+		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer",
+			units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
 	}
 	writer, err := begin(c.Context, c.String("out"), labHeader(c, m, run, virtual), len(plan)*run.Repeat)
 	if err != nil {
@@ -316,9 +317,11 @@ func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
 		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v",
+			m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
-		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
+		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v",
+			c.Duration("delay"), c.Duration("cpu-per-message")))
 	}
 	words = append(words, fmt.Sprintf("--repeat=%d", c.Int("repeat")))
 	if c.String("clock") == clockWall {

@@ -515,7 +515,8 @@ func noteOf(c *cli.Context, m *bench.Matrix) string {
 	for _, e := range m.Engines {
 		names = append(names, e.Name)
 	}
-	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine", strings.Join(flags, ", "), strings.Join(names, ", "))
+	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine",
+		strings.Join(flags, ", "), strings.Join(names, ", "))
 }
 
 // timePasses refuses a closed loop in which nothing takes any time: it would make proposals for ever at one moment.

@@ -72,7 +72,8 @@ func holdsBytes(ctx context.Context, dir string, n int) error {
 		err = errors.Join(err, os.Remove(path))
 	}
 	if err != nil {
-		return fmt.Errorf("results folder %s: no room for about %d KiB: %w: make room, or name another with --out", dir, n>>10, cause(err))
+		return fmt.Errorf("results folder %s: no room for about %d KiB: %w: make room, or name another with --out",
+			dir, n>>10, cause(err))
 	}
 	return nil
 }
