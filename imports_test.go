@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"engines/conformance": "cluster cluster/live engines raft storage storage/wal strategies",
 	"engines/...":         "cluster raft storage transports internal/wakeup",
 	"results":             "",
-	"reports":             "results",
+	"reports":             "internal/units results",
 	"bench":               "cluster engines internal/units raft results check",
 	"check":               "cluster cluster/sim raft storage strategies transports",
 	"check/...":           "bench cluster cluster/live cluster/sim raft results strategies transports transports/mem",

@@ -29,8 +29,7 @@ var lag = Scenario{
 	},
 	Estimate: func(s *Settings) time.Duration {
 		n, _ := s.count("lag-entries", 1)
-		rounds := time.Duration(n/bulkClients + 1)
-		return s.Warmup + foregroundBefore + s.Heartbeat + rounds*s.beatPerCommit() + s.beatPerSend()
+		return s.Warmup + foregroundBefore + s.Heartbeat + repeated(n/bulkClients+1, s.beatPerCommit()) + s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		leader, err := t.Elect(ctx)

@@ -111,7 +111,8 @@ func (l *ledger) acknowledged(by raft.ID, index, number uint64) error {
 		return fmt.Errorf("proposal %d was acknowledged by replica %d, of %d", number, by, len(l.replicas))
 	}
 	if reached := l.replicas[by-1].reached.Load(); index == 0 || index > reached {
-		return fmt.Errorf("proposal %d was acknowledged at index %d when replica %d had applied up to %d", number, index, by, reached)
+		return fmt.Errorf("proposal %d was acknowledged at index %d when replica %d had applied up to %d",
+			number, index, by, reached)
 	}
 	return nil
 }
@@ -122,8 +123,8 @@ func (a *account) fail(format string, args ...any) {
 	}
 }
 
-// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what the
-// loads have counted.
+// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what
+// the loads have counted.
 func (l *ledger) check(counted results.Counts) error {
 	var told, late fates
 	var missed uint64
@@ -164,7 +165,8 @@ func (l *ledger) check(counted results.Counts) error {
 			return fmt.Errorf("proposal %d was answered as failed, but replica %d applied it", number, i+1)
 		}
 		if answered := told.committed.count(); a.count > answered+unknown {
-			return fmt.Errorf("replica %d applied %d proposals, but only %d were acknowledged and %d unknown", i+1, a.count, answered, unknown)
+			return fmt.Errorf("replica %d applied %d proposals, but only %d were acknowledged and %d unknown",
+				i+1, a.count, answered, unknown)
 		}
 		if a.last != first.last {
 			return fmt.Errorf("replica %d applied up to index %d, replica %d up to %d", max(whole, 0)+1, first.last, i+1, a.last)

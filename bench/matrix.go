@@ -31,8 +31,8 @@ type Matrix struct {
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
 	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
-	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs whose
-	// election timeout is not above the heartbeat are errors.
+	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs
+	// whose election timeout is not above the heartbeat are errors.
 	Heartbeats       []time.Duration
 	ElectionTimeouts []time.Duration
 
@@ -68,7 +68,8 @@ func (m *Matrix) Plan() ([]Planned, error) {
 	}
 	var plan []Planned
 	if cells := m.cells(); cells*m.Repeat > MaxTrials {
-		return nil, fmt.Errorf("%s with %s each: want at most %d trials in one run", units.Count(cells, "cell"), units.Count(m.Repeat, "trial"), MaxTrials)
+		return nil, fmt.Errorf("%s with %s each: want at most %s in one run", units.Count(cells, "cell"),
+			units.Count(m.Repeat, "trial"), units.Count(MaxTrials, "trial"))
 	}
 	for _, name := range m.Scenarios {
 		scenario, ok := FindScenario(name)
@@ -195,7 +196,8 @@ func (m *Matrix) states() []int {
 // overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
 const overhead = 40 * time.Millisecond
 
-// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be measured.
+// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be
+// measured.
 const longestTrial = results.MaxLatency / 10
 
 func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {
@@ -208,6 +210,7 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 		return Planned{}, fmt.Errorf("a trial of scenario %s with these settings would take more than %v: nothing longer is measured",
 			scenario.Name, longestTrial)
 	}
+	s.Patience = max(s.Timeout/3, 3*s.beatPerCommit())
 	s.Timeout = max(s.Timeout, 10*estimate)
 	if m.Virtual {
 		estimate = s.simulating(scenario, estimate)
@@ -325,7 +328,8 @@ func (m *Matrix) check() error {
 
 func (m *Matrix) checkAxes() error {
 	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
-		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
+		return fmt.Errorf("--cut has no effect on %s: it is for %s",
+			strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
 	}
 	most := MaxNodes
 	if m.Virtual {
@@ -341,7 +345,8 @@ func (m *Matrix) checkAxes() error {
 	}
 	for _, b := range m.Payloads {
 		if b < MinPayloadBytes || b > MaxPayloadBytes {
-			return fmt.Errorf("--payload is %s: want %s to %s", units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
+			return fmt.Errorf("--payload is %s: want %s to %s",
+				units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
 		}
 	}
 	for _, c := range m.Clients {
@@ -356,7 +361,8 @@ func (m *Matrix) checkAxes() error {
 	}
 	for _, r := range m.Rates {
 		if !(r > 0 && r <= MaxPerSecond) {
-			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second", strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
+			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second",
+				strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
 		}
 	}
 	for _, t := range m.timings() {
@@ -364,7 +370,8 @@ func (m *Matrix) checkAxes() error {
 		case t.heartbeat < time.Millisecond:
 			return fmt.Errorf("--heartbeat is %v: want 1ms or more", t.heartbeat)
 		case t.electionTimeout <= t.heartbeat:
-			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", t.electionTimeout, t.heartbeat)
+			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much",
+				t.electionTimeout, t.heartbeat)
 		case t.electionTimeout > MaxDuration:
 			return fmt.Errorf("--election-timeout is %v: want at most %v", t.electionTimeout, MaxDuration)
 		}
@@ -386,9 +393,11 @@ func (m *Matrix) checkCommon() error {
 	case c.Timeout < 0 || c.Timeout > MaxDuration:
 		return fmt.Errorf("--timeout is %v: want 0, for a default, to %v", c.Timeout, MaxDuration)
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
-		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
+		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second",
+			c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %s: want 1 B to %s", units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
+		return fmt.Errorf("--max-append is %s: want 1 B to %s",
+			units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
@@ -39,10 +40,14 @@ type Settings struct {
 	StateBytes                     int // of the state machine, beside its digest
 	Storage                        string
 	Timeout                        time.Duration // for anything that a trial waits for
+	// Patience is how long a client waits for an answer; 0 is a third of Timeout. A long trial has a long Timeout, and
+	// clients that are no more patient than in a short one.
+	Patience time.Duration
 	// Unmeasured leaves out what the harness does for a measured trial beside counting answers and keeping the ledger:
 	// events, stages and histograms. What is left of a trial is its throughput.
 	Unmeasured bool
-	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and timeouts.
+	// RoundTrip is the longest between two replicas, as far as it is known beforehand: it is for estimates and
+	// timeouts.
 	RoundTrip time.Duration
 	// Cut is how the scenario's links are cut.
 	Cut    cluster.CutKind
@@ -108,6 +113,29 @@ func (s *Settings) keepLog(group *cluster.Config, entries int) {
 
 // keptBeside is how many entries the foreground load may commit beside those that a scenario makes.
 const keptBeside = 65536
+
+// longestEstimate is what an estimate reads that would be longer: several of them still fit into a time.Duration.
+const longestEstimate = math.MaxInt64 / 16 * time.Nanosecond
+
+// repeated returns how long it takes to do n times what takes so long, at most longestEstimate.
+func repeated(n int, each time.Duration) time.Duration {
+	if n > 0 && each > longestEstimate/time.Duration(n) {
+		return longestEstimate
+	}
+	return time.Duration(n) * each
+}
+
+// workPerCommit is about what a commit takes of a core, for estimates.
+const workPerCommit = 3 * time.Microsecond
+
+// countTakes estimates how long it takes to commit as many proposals as Count says.
+func (s *Settings) countTakes() time.Duration {
+	if s.PerSecond > 0 {
+		return time.Duration(min(float64(s.Count)/s.PerSecond*float64(time.Second), float64(longestEstimate)))
+	}
+	n := int(min(s.Count, math.MaxInt64))
+	return max(repeated(n/max(1, s.Clients)+1, s.beatPerCommit()), repeated(n, workPerCommit))
+}
 
 // beatPerSend estimates how long the Send gate keeps an entry, or a probe, at the most, and its way there and back.
 func (s *Settings) beatPerSend() time.Duration {

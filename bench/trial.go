@@ -235,7 +235,8 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	}
 	if err := t.Cluster.Wait(ctx, t.Timeout, t.watch.caughtUp); err != nil {
 		if now := cluster.Leader(t.Cluster); now != leader {
-			return fmt.Errorf("the leader changed from replica %d to %d while replica %d caught up", leader, now, follower)
+			return fmt.Errorf("the leader changed from replica %d to %d while replica %d caught up",
+				leader, now, follower)
 		}
 		return fmt.Errorf("replica %d did not catch up: %w", follower, err)
 	}
@@ -254,8 +255,9 @@ func (t *Trial) healingPhase() time.Duration {
 }
 
 // quiesce stops the load, heals everything, and waits until every proposal has been answered and all replicas have
-// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is elected
-// after it may have found entries of earlier terms, which only another proposal commits: now and then one is made.
+// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is
+// elected after it may have found entries of earlier terms, which only another proposal commits: now and then one is
+// made.
 func (t *Trial) quiesce(ctx context.Context) error {
 	for _, l := range t.loads {
 		l.Stop()
@@ -295,7 +297,8 @@ func (t *Trial) quiesce(ctx context.Context) error {
 	}
 	for _, s := range seen[1:] {
 		if first := seen[0]; s.Digest != first.Digest {
-			return invalid("replicas 1 and %d applied different logs up to index %d: digests %016x and %016x", s.ID, s.Applied, first.Digest, s.Digest)
+			return invalid("replicas 1 and %d applied different logs up to index %d: digests %016x and %016x",
+				s.ID, s.Applied, first.Digest, s.Digest)
 		}
 	}
 	t.Result.LogDigest = fmt.Sprintf("%016x", seen[0].Digest)
@@ -330,7 +333,8 @@ func (t *Trial) describe() string {
 		if !s.Up {
 			role = "down"
 		}
-		list = append(list, fmt.Sprintf("replica %d (%s, term %d) has applied %d of %d entries", id, role, s.Term, s.Applied, s.Last))
+		list = append(list, fmt.Sprintf("replica %d (%s, term %d) has applied %d of %d entries",
+			id, role, s.Term, s.Applied, s.Last))
 	}
 	return strings.Join(list, ", ")
 }
@@ -436,7 +440,8 @@ func (t *Trial) judgeStages(w *window) error {
 		sum += h.Sum()
 	}
 	if all := w.latency.Sum(); sum > all || w.queue.Count() == w.latency.Count() && sum != all {
-		return fmt.Errorf("the stages of %d proposals take %v, the latencies of %d take %v", w.queue.Count(), sum, w.latency.Count(), all)
+		return fmt.Errorf("the stages of %d proposals take %v, the latencies of %d take %v",
+			w.queue.Count(), sum, w.latency.Count(), all)
 	}
 	for _, h := range []*results.Histogram{t.watch.announce, t.watch.all} {
 		if t.Engine.Strategies && h.Count() != w.queue.Count() {

@@ -39,9 +39,9 @@ type Test struct {
 // Edition is a year of the course, where its tests differ. The zero value is DefaultEdition.
 type Edition string
 
-// The editions. Until 2023 the lab was the course's second, with parts 2A to 2D; in 2024 the same tests became 3A to 3D.
-// From 2025 on, replicas that leave the group in Persist1 and Persist2 crash: until then they were cut off, and in Persist2
-// a leader came back that did not know of its successor, which costs a wait of two seconds in many rounds.
+// The editions. Until 2023 the lab was the course's second, with parts 2A to 2D; in 2024 the same tests became 3A to
+// 3D. From 2025 on, replicas that leave the group in Persist1 and Persist2 crash: until then they were cut off, and in
+// Persist2 a leader came back that did not know of its successor, which costs a wait of two seconds in many rounds.
 const (
 	Edition2023 Edition = "2023"
 	Edition2025 Edition = "2025"
@@ -85,7 +85,7 @@ var reliable cluster.Conditions
 // The course's unreliable network: a request waits and may be lost, a reply may be lost.
 var unreliable = cluster.Conditions{RequestLoss: 0.1, ReplyLoss: 0.1, RequestDelay: 26 * time.Millisecond}
 
-// reordering is the unreliable network once replies are held back for long as well: two thirds of them, for 200 to 2199 ms
-// and 700 ms in the mean.
+// reordering is the unreliable network once replies are held back for long as well: two thirds of them, for 200 to 2199
+// ms and 700 ms in the mean.
 var reordering = cluster.Conditions{RequestLoss: 0.1, ReplyLoss: 0.1, RequestDelay: 26 * time.Millisecond,
 	ReplyHold: 2.0 / 3, HoldMin: 200 * time.Millisecond, HoldMax: 2199 * time.Millisecond}

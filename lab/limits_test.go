@@ -207,7 +207,8 @@ func TestLateMachineIsInconclusive(t *testing.T) {
 	}
 }
 
-// A replica that has never heard of the leader is in term 0, and so in another than the others, also if it is looked at first.
+// A replica that has never heard of the leader is in term 0, and so in another than the others, also if it is looked at
+// first.
 func TestReplicaInTermZeroIsNoticed(t *testing.T) {
 	test, _ := FindTest("InitialElection")
 	for seed := range uint64(5) {

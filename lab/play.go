@@ -28,13 +28,13 @@ type Settings struct {
 	Open func(cfg cluster.Config, m *Meter) (cluster.Cluster, error)
 }
 
-// DefaultElectionTimeout is an election timeout that keeps to the lab's limits with heartbeats of up to 100 ms: three of
-// them may be late, and two rounds of elections fit into the second in which the course expects a new leader.
+// DefaultElectionTimeout is an election timeout that keeps to the lab's limits with heartbeats of up to 100 ms: three
+// of them may be late, and two rounds of elections fit into the second in which the course expects a new leader.
 const DefaultElectionTimeout = 300 * time.Millisecond
 
 // Play plays one test. What became of it is told in the result: OK if it passed; Invalid if it failed, with the figure
-// and the limit in the Reason; Failed if it could not be played; Interrupted; and Inconclusive if it broke a limit while
-// the machine was so late that followers may have taken a live leader for dead.
+// and the limit in the Reason; Failed if it could not be played; Interrupted; and Inconclusive if it broke a limit
+// while the machine was so late that followers may have taken a live leader for dead.
 func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	g := &group{
 		ctx: ctx, n: t.Replicas, edition: s.Edition, cutKind: s.Cut, meter: &Meter{}, watch: newWatch(t.Replicas),

@@ -35,9 +35,9 @@ func settings(t testing.TB, text string, seed uint64) Settings {
 	return Settings{Strategy: strategy(t, text), Heartbeat: 100 * time.Millisecond, ElectionTimeout: DefaultElectionTimeout, Seed: seed, Open: onLoopback}
 }
 
-// tooSlow reports whether a strategy may break the limit of ten seconds in a test. Where replies are held back for 0.7 s in
-// the mean, a search may take no more than a handful of rejections; a loop that goes one index back per rejection, and
-// so per heartbeat, is too slow wherever logs have parted by a hundred entries. The course says as much.
+// tooSlow reports whether a strategy may break the limit of ten seconds in a test. Where replies are held back for 0.7
+// s in the mean, a search may take no more than a handful of rejections; a loop that goes one index back per rejection,
+// and so per heartbeat, is too slow wherever logs have parted by a hundred entries. The course says as much.
 func tooSlow(strategy, test string) bool {
 	switch test {
 	case "Figure8Unreliable":
@@ -48,8 +48,8 @@ func tooSlow(strategy, test string) bool {
 	return false
 }
 
-// All tests pass with all named strategies, except where a slow search must break the limit of ten seconds. What is unsafe
-// fails there too: Play tells it instead of the limit, see TestUnsafeComesBeforeALimit.
+// All tests pass with all named strategies, except where a slow search must break the limit of ten seconds. What is
+// unsafe fails there too: Play tells it instead of the limit, see TestUnsafeComesBeforeALimit.
 func TestAllStrategiesInVirtualTime(t *testing.T) {
 	seeds := uint64(3)
 	if testing.Short() {
@@ -168,7 +168,8 @@ func TestTotalsFallFromLoopToSignalToEager(t *testing.T) {
 		t.Errorf("signal %v, commitIndex moved at once %v: want the same", signal, commit)
 	}
 	if linear := total("linear-loop"); linear < loop+3*time.Second {
-		t.Errorf("linear-loop %v, fast-loop %v: want 100 rejections of a heartbeat between them, less what overlaps", linear, loop)
+		t.Errorf("linear-loop %v, fast-loop %v: want 100 rejections of a heartbeat between them, less what overlaps",
+			linear, loop)
 	}
 }
 
@@ -245,9 +246,9 @@ func TestSameTableForAnyNumberOfJobs(t *testing.T) {
 	}
 }
 
-// Figure 8 of the paper needs a leader that crashes while its entries are on the way. On loopback few are; where messages
-// take as long as the test waits, many are. (A leader that commits by counting entries of earlier terms fails this for
-// every third seed.)
+// Figure 8 of the paper needs a leader that crashes while its entries are on the way. On loopback few are; where
+// messages take as long as the test waits, many are. (A leader that commits by counting entries of earlier terms fails
+// this for every third seed.)
 func TestFigure8WhereMessagesTakeTime(t *testing.T) {
 	figure8, _ := FindTest("Figure8")
 	for _, name := range []string{"fast-loop", "fast-signal", "eager"} {

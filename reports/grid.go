@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -160,8 +161,8 @@ func (s *Summary) mainColumns() []column {
 // mainGrid returns the main table.
 func (s *Summary) mainGrid() grid { return s.gridOf(s.of(""), s.varying, s.mainColumns()) }
 
-// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that is
-// not OK has its status in the first column, and nothing in the others.
+// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that
+// is not OK has its status in the first column, and nothing in the others.
 func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	var used []column
 	for _, col := range columns {
@@ -331,7 +332,7 @@ func (s *Summary) trials() string {
 	if least < most {
 		return fmt.Sprintf("%d to %d trials", least, most)
 	}
-	return count(uint64(most), "trial")
+	return units.Count(most, "trial")
 }
 
 // spreadOf says which figure the spread is of: "p50 (steady), catch-up (lag, diverge)".

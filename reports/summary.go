@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -50,14 +51,15 @@ type Cell struct {
 	P50        Range // ns, of the trials one by one
 	Throughput Range // commits per second
 
-	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures of one
-	// kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see power.
+	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures
+	// of one kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see
+	// power.
 	Reached  float64
 	Measured time.Duration
 	Power    Range
 
-	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the trials. Before and
-	// During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
+	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the
+	// trials. Before and During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
 	CatchUp        *results.CatchUp
 	CatchUpTotal   Range // ns
 	Before, During *results.Histogram
@@ -92,7 +94,8 @@ func nearestRank(values []float64, q float64) float64 {
 	return slices.Sorted(slices.Values(values))[max(0, int(math.Ceil(q*float64(len(values))))-1)]
 }
 
-// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
+// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two
+// trials.
 func (r Range) Spread() (float64, bool) {
 	if r.N < 2 || r.Median == 0 {
 		return 0, false
@@ -406,7 +409,8 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 			}
 		}
 		if rate := float64(commits) / span.Seconds(); span > 0 && (rate < c.Throughput.Min*0.95 || rate > c.Throughput.Max*1.05) {
-			warn("%s commits in %s are %s/s, but its trials say %s to %s/s", number(float64(commits)), duration(float64(span)),
+			warn("%s commits in %s are %s/s, but its trials say %s to %s/s",
+				number(float64(commits)), duration(float64(span)),
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
@@ -420,7 +424,8 @@ func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
 	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
 		if r := m.over(c); r.N > 1 {
 			if v, _ := r.Spread(); v > mostSpread {
-				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), count(uint64(r.N), "trial"))
+				warn("%s is unsteady: from %s to %s in %s",
+					m.words, m.show(r.Min), m.show(r.Max), units.Count(r.N, "trial"))
 			}
 		}
 	}
@@ -452,7 +457,7 @@ func (s *Summary) warnOfFew(c *Cell, warn func(string, ...any)) {
 		only = "only "
 	}
 	warn("commits/s is %s, but %s at a mean latency of %s make %s: the measured time holds %s%s round trips: raise --duration",
-		figure(c.Throughput.Median), count(uint64(c.Clients), "client"), duration(mean), figure(law), only, number(rounds))
+		figure(c.Throughput.Median), units.Count(c.Clients, "client"), duration(mean), figure(law), only, number(rounds))
 }
 
 // mean returns the mean latency in ns.

@@ -24,7 +24,8 @@ func twoCells(n int) *results.Run {
 // A verdict takes as many trials as make chance unlikely; with fewer, reports say in words that there is none.
 func TestNoVerdictOnFewTrials(t *testing.T) {
 	if p, before := byChance(leastTrials), byChance(leastTrials-1); p > 0.05 || before <= 0.05 {
-		t.Errorf("%d trials lie apart by chance in %v of all cases, one fewer in %v: want the fewest below 5%%", leastTrials, p, before)
+		t.Errorf("%d trials lie apart by chance in %v of all cases, one fewer in %v: want the fewest below 5%%",
+			leastTrials, p, before)
 	}
 	for n := 1; n <= leastTrials+1; n++ {
 		run := twoCells(n)
@@ -173,19 +174,6 @@ func TestTooFewPointsAreTold(t *testing.T) {
 
 // One of a kind is not several of it.
 func TestPlurals(t *testing.T) {
-	for _, c := range []struct {
-		n          uint64
-		noun, want string
-	}{{0, "trial", "0 trials"}, {1, "trial", "1 trial"}, {1, "strategy", "1 strategy"}, {2, "strategy", "2 strategies"}, {1000, "cell", "1,000 cells"}} {
-		if got := count(c.n, c.noun); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
-		}
-	}
-	for bytes, want := range map[int]string{128: "128 B", 4096: "4 KiB", 8 << 20: "8 MiB", 8<<20 + 1: "8,388,609 B"} {
-		if got := size(bytes); got != want {
-			t.Errorf("%d: %q, want %q", bytes, got, want)
-		}
-	}
 	run := one(steady(time.Millisecond, 200))
 	run.Header.Cells[0].Nodes, run.Header.Cells[0].PayloadBytes = 1, 8<<20
 	for format, text := range all(t, run) {

@@ -113,23 +113,9 @@ func runLab2b(c *cli.Context) error {
 	if !c.IsSet("seed") {
 		seed = uint64(rand.Uint32())
 	}
-	run := lab.Run{Plan: plan, Repeat: c.Int("repeat"), Jobs: c.Int("jobs"), Seed: seed, Open: openLive(0)}
-	if virtual {
-		run.Open = openLabVirtual(c.Duration("delay"), c.Duration("cpu-per-message"))
-	}
-	if !c.IsSet("jobs") {
-		run.Jobs = min(liveJobsPerCore*runtime.GOMAXPROCS(0), maxJobs)
-		if virtual {
-			run.Jobs = min(runtime.GOMAXPROCS(0), maxJobs)
-		}
-	}
-	switch {
-	case run.Repeat < 1 || run.Repeat > bench.MaxTrials:
-		return usage("--repeat is %d: want 1 to %d", run.Repeat, bench.MaxTrials)
-	case run.Jobs < 1 || run.Jobs > maxJobs:
-		return usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
-	case len(plan)*run.Repeat > bench.MaxTrials:
-		return usage("%s with %s each: want at most %d trials in one run", units.Count(len(plan), "test"), units.Count(run.Repeat, "repeat"), bench.MaxTrials)
+	run, err := labRun(c, plan, seed, virtual)
+	if err != nil {
+		return err
 	}
 	estimate := run.Estimate()
 	if virtual {
@@ -137,31 +123,13 @@ func runLab2b(c *cli.Context) error {
 	}
 	estimate = max(estimate, time.Second).Round(time.Second)
 	if c.Bool("dry-run") {
-		return printLabPlan(c, &run, estimate)
+		return printLabPlan(c, run, estimate)
 	}
 	if estimate > longRun && !c.Bool("yes") {
-		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
+		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer",
+			units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
 	}
-
-	settings := settingsOf(c)
-	settings["election-timeout"] = m.ElectionTimeout.String()
-	where := machine()
-	if virtual {
-		where = nil // neither it nor the number of jobs has a part in the result
-	} else {
-		settings["jobs"] = fmt.Sprint(run.Jobs)
-		delete(settings, "delay")
-		delete(settings, "cpu-per-message")
-	}
-	header := results.Header{
-		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: seed, Clock: c.String("clock"),
-		Again: againLab(c, m, run.Jobs, seed), Repeat: run.Repeat, Baseline: strategies.String(m.Strategies[0]),
-		Settings: settings, Versions: versions(), Machine: where,
-	}
-	for _, p := range plan {
-		header.Cells = append(header.Cells, p.Cell)
-	}
-	writer, err := begin(c.Context, c.String("out"), header, len(plan)*run.Repeat)
+	writer, err := begin(c.Context, c.String("out"), labHeader(c, m, run, virtual), len(plan)*run.Repeat)
 	if err != nil {
 		return err
 	}
@@ -173,6 +141,53 @@ func runLab2b(c *cli.Context) error {
 		run.Done = done
 		return run.Do(c.Context)
 	}, writer, format)
+}
+
+// labRun is what the plan is carried out with.
+func labRun(c *cli.Context, plan []lab.Planned, seed uint64, virtual bool) (*lab.Run, error) {
+	run := &lab.Run{Plan: plan, Repeat: c.Int("repeat"), Jobs: c.Int("jobs"), Seed: seed, Open: openLive(0)}
+	if virtual {
+		run.Open = openLabVirtual(c.Duration("delay"), c.Duration("cpu-per-message"))
+	}
+	if !c.IsSet("jobs") {
+		run.Jobs = min(liveJobsPerCore*runtime.GOMAXPROCS(0), maxJobs)
+		if virtual {
+			run.Jobs = min(runtime.GOMAXPROCS(0), maxJobs)
+		}
+	}
+	switch {
+	case run.Repeat < 1 || run.Repeat > bench.MaxTrials:
+		return nil, usage("--repeat is %d: want 1 to %d", run.Repeat, bench.MaxTrials)
+	case run.Jobs < 1 || run.Jobs > maxJobs:
+		return nil, usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
+	case len(plan)*run.Repeat > bench.MaxTrials:
+		return nil, usage("%s with %s each: want at most %s in one run", units.Count(len(plan), "test"),
+			units.Count(run.Repeat, "repeat"), units.Count(bench.MaxTrials, "trial"))
+	}
+	return run, nil
+}
+
+// labHeader is the run file's header.
+func labHeader(c *cli.Context, m *lab.Matrix, run *lab.Run, virtual bool) results.Header {
+	settings := settingsOf(c)
+	settings["election-timeout"] = m.ElectionTimeout.String()
+	where := machine()
+	if virtual {
+		where = nil // neither it nor the number of jobs has a part in the result
+	} else {
+		settings["jobs"] = fmt.Sprint(run.Jobs)
+		delete(settings, "delay")
+		delete(settings, "cpu-per-message")
+	}
+	header := results.Header{
+		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: run.Seed, Clock: c.String("clock"),
+		Again: againLab(c, m, run.Jobs, run.Seed), Repeat: run.Repeat, Baseline: strategies.String(m.Strategies[0]),
+		Settings: settings, Versions: versions(), Machine: where,
+	}
+	for _, p := range run.Plan {
+		header.Cells = append(header.Cells, p.Cell)
+	}
+	return header
 }
 
 func printLabPlan(c *cli.Context, run *lab.Run, estimate time.Duration) error {
@@ -301,9 +316,11 @@ func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
 		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v",
+			m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
-		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
+		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v",
+			c.Duration("delay"), c.Duration("cpu-per-message")))
 	}
 	words = append(words, fmt.Sprintf("--repeat=%d", c.Int("repeat")))
 	if c.String("clock") == clockWall {

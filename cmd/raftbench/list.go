@@ -50,8 +50,8 @@ func listCommand() *cli.Command {
 // leastRoom is how many columns the last column of a list needs beside the others.
 const leastRoom = 30
 
-// writeList writes a list; its last column takes as many lines as it needs, the others one. Where there is no room for the
-// last column beside the others, its text stands below each row.
+// writeList writes a list; its last column takes as many lines as it needs, the others one. Where there is no room for
+// the last column beside the others, its text stands below each row.
 func writeList(c *cli.Context, header []string, rows [][]string) error {
 	last := len(header) - 1
 	width := textColumns(c.App.Writer)
@@ -162,7 +162,9 @@ func listFormats() ([]string, [][]string) {
 
 func listBackups() ([]string, [][]string) { return listKinds("backup", strategies.Backups(), false) }
 
-func listCatchUps() ([]string, [][]string) { return listKinds("catch-up", strategies.CatchUps(), false) }
+func listCatchUps() ([]string, [][]string) {
+	return listKinds("catch-up", strategies.CatchUps(), false)
+}
 
 func listGates() ([]string, [][]string) { return listKinds("gate", strategies.Gates(), true) }
 

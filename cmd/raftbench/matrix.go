@@ -35,7 +35,7 @@ var quickSettings = map[string]string{
 	"repeat": "1", "warmup": "50ms", "duration": "300ms", "lag-entries": "500", "diverge-entries": "10",
 }
 
-func matrixCommand() *cli.Command {
+func matrixFlags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
 		&cli.StringFlag{Category: "axes", Name: "backup", Usage: "backups to cross the strategies with"},
@@ -87,7 +87,10 @@ func matrixCommand() *cli.Command {
 			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
 		}
 	}
-	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off, or on,off for both: off leaves out stamps, histograms and events, to show what they cost"})
+	return append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off, or on,off for both: off leaves out stamps, histograms and events, to show what they cost"})
+}
+
+func matrixCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",
@@ -104,7 +107,7 @@ Examples:
   raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp
 
 ` + topologyHelp,
-		Flags:  flags,
+		Flags:  matrixFlags(),
 		Action: runMatrix,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "baseline": strategyNames, "transport": transportNames, "scenario": scenarioNames,
@@ -540,7 +543,8 @@ func noteOf(c *cli.Context, m *bench.Matrix) string {
 	for _, e := range m.Engines {
 		names = append(names, e.Name)
 	}
-	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine", strings.Join(flags, ", "), strings.Join(names, ", "))
+	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine",
+		strings.Join(flags, ", "), strings.Join(names, ", "))
 }
 
 // timePasses refuses a closed loop in which nothing takes any time: it would make proposals for ever at one moment.

@@ -118,12 +118,14 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 func refuseVirtual(c *cli.Context) error {
 	for _, f := range virtualFlags() {
 		if name := f.Names()[0]; c.IsSet(name) {
-			return usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are", name)
+			return usage("--%s is for --clock virtual: on the wall clock the network and the disk are what they are",
+				name)
 		}
 	}
 	for _, k := range virtualTransports {
 		if slices.Contains(transportsAsked(c), k.name) {
-			return usage("--transport: %s is for --clock virtual: on the wall clock there are %s", k.name, strings.Join(transportNames(), ", "))
+			return usage("--transport: %s is for --clock virtual: on the wall clock there are %s",
+				k.name, strings.Join(transportNames(), ", "))
 		}
 	}
 	return nil
@@ -136,15 +138,18 @@ func (v *virtual) idle(c *cli.Context) error {
 	case l.Loss == 1:
 		return usage("--loss is %s: want less than 100%%: nothing gets through a link that loses all", c.String("loss"))
 	case !(l.LossBurst >= 0 && l.LossBurst <= maxLossBurst):
-		return usage("--loss-burst is %g: want 1 to %g packets in a row, or 0 for each by itself", l.LossBurst, float64(maxLossBurst))
+		return usage("--loss-burst is %g: want 1 to %g packets in a row, or 0 for each by itself",
+			l.LossBurst, float64(maxLossBurst))
 	case l.LossBurst > 0 && l.Loss == 0:
 		return usage("--loss-burst is %g, but nothing is lost: give --loss, such as --loss 1%%", l.LossBurst)
 	case l.Distribution != sim.Uniform && l.Jitter == 0:
-		return usage("--jitter-distribution is %v, but delays do not vary: give --jitter, such as --jitter 1ms", l.Distribution)
+		return usage("--jitter-distribution is %v, but delays do not vary: give --jitter, such as --jitter 1ms",
+			l.Distribution)
 	case (l.Loss > 0 || l.Reorder > 0) && !slices.ContainsFunc(transportsAsked(c), func(name string) bool { return name != "mem" }):
 		return usage("--loss and --reorder are %s and %s, but over mem nothing is lost or overtaken: give another --transport, such as tcp", c.String("loss"), c.String("reorder"))
 	case l.Duplicate > 0 && !slices.Contains(transportsAsked(c), datagram):
-		return usage("--duplicate is %s, but over %s each frame arrives once: add --transport %s", c.String("duplicate"), c.String("transport"), datagram)
+		return usage("--duplicate is %s, but over %s each frame arrives once: add --transport %s",
+			c.String("duplicate"), c.String("transport"), datagram)
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func (e end) Call(request, reply *raft.Message) bool {
 	n.calls.Add(1)
 	n.mu.Unlock()
 	defer n.calls.Done()
-	n.meter.Request(transports.EncodedSize(request))
+	n.meter.Request(encodedSize(request))
 	lost, delay := n.fate(false)
 	n.pause(delay)
 	target := n.reach(e.from, e.to)
@@ -113,9 +113,12 @@ func (e end) Call(request, reply *raft.Message) bool {
 		return false
 	}
 	n.pause(delay)
-	n.meter.Reply(transports.EncodedSize(reply))
+	n.meter.Reply(encodedSize(reply))
 	return true
 }
+
+// encodedSize is what a lab.Meter counts: the encoded message, without the prefix that it has in a stream.
+func encodedSize(m *raft.Message) int { return len(transports.AppendMessage(nil, m)) + m.EntryBytes() }
 
 func (n *network) fate(reply bool) (bool, time.Duration) {
 	n.mu.Lock()
