@@ -164,7 +164,9 @@ func (r *replica) crash() {
 	r.linksMu.Unlock()
 	// The transport waits for its goroutines, which may wait for the lock.
 	tr.Close()
+	r.mu.Lock() // what follows from work in the background may be under way
 	core.Abandon()
+	r.mu.Unlock()
 	r.work.Wait()
 	if err := store.Close(); err != nil {
 		r.seenMu.Lock()

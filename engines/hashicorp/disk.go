@@ -82,8 +82,8 @@ func (t *told) IsMonotonic() bool {
 
 // commandIn reports whether logs hold anything for the state machine from low to high.
 func commandIn(logs hraft.LogStore, low, high uint64) bool {
-	var log hraft.Log
 	for i := low; i <= high; i++ {
+		var log hraft.Log // anew: raft-boltdb decodes into the data of one that was read before, which may be the cache's
 		if logs.GetLog(i, &log) == nil && log.Type == hraft.LogCommand {
 			return true
 		}
