@@ -374,3 +374,40 @@ func TestSnapshotRestart(t *testing.T) {
 		})
 	}
 }
+
+// TestLaterSnapshotSaved: the driver tells of the newest snapshot, which may be later than the one that was asked for; the
+// next is due after that one nevertheless.
+func TestLaterSnapshotSaved(t *testing.T) {
+	n, err := raft.New(0, raft.Config{ID: 1, Voters: []raft.ID{1}, Strategy: plain, Heartbeat: heartbeat,
+		ElectionTimeout: electionTimeout, SnapshotEntries: 2}, raft.Saved{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Campaign(1)
+	asked := uint64(0)
+	settle := func() {
+		for out := n.Take(); !out.Empty(); out = n.Take() {
+			asked = max(asked, out.Snapshot.Index)
+			if out.Save.Seq != 0 {
+				n.Saved(1, out.Save.Seq)
+			}
+		}
+	}
+	settle()
+	for range 3 {
+		if _, _, err := n.Propose(1, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+	}
+	n.SnapshotSaved(1, raft.Snapshot{Index: 3, Term: 1, Bytes: 1})
+	for range 3 {
+		if _, _, err := n.Propose(1, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+	}
+	if asked != 5 {
+		t.Errorf("the last snapshot that was asked for is of %d entries, want 5", asked)
+	}
+}
