@@ -10,6 +10,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/conformance"
 	"github.com/raftbench/raftbench/cluster/live"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 	"github.com/raftbench/raftbench/transports/mem"
@@ -40,7 +41,7 @@ func TestSim(t *testing.T) {
 		}},
 		{"jitter", func(c *sim.Config) {
 			c.Links = func(raft.ID, raft.ID) sim.Link {
-				return sim.Link{Delay: time.Millisecond, Jitter: 300 * time.Microsecond, Distribution: sim.Normal, Reorder: 0.1, Duplicate: 0.1}
+				return sim.Link{Delay: time.Millisecond, Jitter: 300 * time.Microsecond, Distribution: netem.Normal, Reorder: 0.1, Duplicate: 0.1}
 			}
 		}},
 	}

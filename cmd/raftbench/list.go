@@ -27,7 +27,7 @@ func listCommand() *cli.Command {
 		{"engines", "what runs a group: this project's own core, others', and a floor", listEngines},
 		{"transports", "how messages travel", listTransports},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
-		{"topologies", "round trips between regions, for --clock virtual", listTopologies},
+		{"networks", "named networks for --topology, with their figures and where those are from", listNetworks},
 		{"tests", "the MIT lab's tests, for run lab2b", listTests},
 		{"formats", "what a report can be written as", listFormats},
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 )
 
@@ -25,12 +26,12 @@ const (
 const virtualCategory = "virtual time"
 
 func virtualFlags() []cli.Flag {
-	lan := sim.LAN()
+	lan := netem.LAN()
 	return []cli.Flag{
-		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(sim.Topologies(), ", ") + ", or a CSV file"},
+		&cli.StringFlag{Category: virtualCategory, Name: "topology", Usage: "round trips between regions, which replicas take in order: " + strings.Join(netem.Topologies(), ", ") + ", or a CSV file"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "delay", Value: lan.Delay, Usage: "one way, between any two replicas"},
 		&cli.DurationFlag{Category: virtualCategory, Name: "jitter", Usage: "how much delays vary"},
-		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: sim.Uniform.String(), Usage: "how they vary: " + strings.Join(sim.Distributions, ", ")},
+		&cli.StringFlag{Category: virtualCategory, Name: "jitter-distribution", Value: netem.Uniform.String(), Usage: "how they vary: " + strings.Join(netem.Distributions, ", ")},
 		&cli.StringFlag{Category: virtualCategory, Name: "loss", Value: "0%", Usage: "packets lost"},
 		&cli.Float64Flag{Category: virtualCategory, Name: "loss-burst", DefaultText: "each by itself", Usage: "packets lost in a row, in the mean"},
 		&cli.StringFlag{Category: virtualCategory, Name: "duplicate", Value: "0%", Usage: "frames that arrive twice, over " + datagram},
@@ -44,7 +45,7 @@ func virtualFlags() []cli.Flag {
 
 // virtual is what --clock virtual runs on.
 type virtual struct {
-	topology *sim.Topology // nil: the same delay everywhere
+	topology *netem.Topology // nil: the same delay everywhere
 	link     sim.Link
 	disk     sim.Disk
 	cpu      time.Duration
@@ -88,7 +89,7 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 		if c.IsSet("delay") {
 			return nil, usage("--delay and --topology exclude each other: a topology has the delays")
 		}
-		if v.topology, err = sim.LoadTopology(name); err != nil {
+		if v.topology, err = netem.LoadTopology(name); err != nil {
 			return nil, usage("--topology: %v", err)
 		}
 	}
@@ -99,13 +100,13 @@ func virtualOf(c *cli.Context) (*virtual, error) {
 	}
 	name := c.String("jitter-distribution")
 	known := false
-	for d, other := range sim.Distributions {
+	for d, other := range netem.Distributions {
 		if name == other {
-			v.link.Distribution, known = sim.Distribution(d), true
+			v.link.Distribution, known = netem.Distribution(d), true
 		}
 	}
 	if !known {
-		return nil, usage("--jitter-distribution: %s", nearest.Unknown("distribution", name, sim.Distributions))
+		return nil, usage("--jitter-distribution: %s", nearest.Unknown("distribution", name, netem.Distributions))
 	}
 	if text := c.String("rate-limit"); text != "" {
 		if v.link.Rate, err = bitRate(text); err != nil {
@@ -130,11 +131,11 @@ func (v *virtual) idle(c *cli.Context) error {
 	switch {
 	case l.Loss == 1:
 		return usage("--loss is %s: want less than 100%%: nothing gets through a link that loses all", c.String("loss"))
-	case !(l.LossBurst >= 0 && l.LossBurst <= maxLossBurst):
-		return usage("--loss-burst is %g: want 1 to %g packets in a row, or 0 for each by itself", l.LossBurst, float64(maxLossBurst))
+	case !(l.LossBurst >= 0 && l.LossBurst <= netem.MaxLossBurst):
+		return usage("--loss-burst is %g: want 1 to %g packets in a row, or 0 for each by itself", l.LossBurst, float64(netem.MaxLossBurst))
 	case l.LossBurst > 0 && l.Loss == 0:
 		return usage("--loss-burst is %g, but nothing is lost: give --loss, such as --loss 1%%", l.LossBurst)
-	case l.Distribution != sim.Uniform && l.Jitter == 0:
+	case l.Distribution != netem.Uniform && l.Jitter == 0:
 		return usage("--jitter-distribution is %v, but delays do not vary: give --jitter, such as --jitter 1ms", l.Distribution)
 	case (l.Loss > 0 || l.Reorder > 0) && !slices.ContainsFunc(transportsAsked(c), func(name string) bool { return name != "mem" }):
 		return usage("--loss and --reorder are %s and %s, but over mem nothing is lost or overtaken: give another --transport, such as tcp", c.String("loss"), c.String("reorder"))
@@ -143,9 +144,6 @@ func (v *virtual) idle(c *cli.Context) error {
 	}
 	return nil
 }
-
-// maxLossBurst is what sim.Link.Check allows.
-const maxLossBurst = 1e6
 
 // transportsAsked returns what --transport names, known or not.
 func transportsAsked(c *cli.Context) []string {
@@ -215,16 +213,16 @@ func (v *virtual) regions(nodes int) string {
 	return strings.Join(list, ", ")
 }
 
-func listTopologies() ([]string, [][]string) {
+func listNetworks() ([]string, [][]string) {
 	var rows [][]string
-	for _, name := range sim.Topologies() {
-		t, err := sim.LoadTopology(name)
+	for _, name := range netem.Topologies() {
+		t, err := netem.LoadTopology(name)
 		if err != nil {
 			panic(err) // it is part of the program
 		}
 		rows = append(rows, []string{name, strings.Join(t.Regions, ", ") + ". " + t.Source})
 	}
-	return []string{"topology", "regions, and where the figures are from"}, rows
+	return []string{"network", "regions, and where the figures are from"}, rows
 }
 
 // open makes a simulated group.

@@ -1,4 +1,4 @@
-package sim_test
+package netem_test
 
 import (
 	"os"
@@ -7,17 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 )
 
 func TestTopologies(t *testing.T) {
-	for _, name := range sim.Topologies() {
-		top, err := sim.LoadTopology(name)
+	for _, name := range netem.Topologies() {
+		top, err := netem.LoadTopology(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(top.Source, "Source:") || len(top.Regions) < 5 {
+		if !strings.Contains(top.Source, "Source:") || len(top.Regions) < 1 {
 			t.Errorf("%s: %d regions, from %q", name, len(top.Regions), top.Source)
+		}
+		if err := top.Link.Check(); err != nil || top.Link.Delay != 0 {
+			t.Errorf("%s: %+v: %v", name, top.Link, err)
 		}
 		for i, row := range top.RoundTrips {
 			for k, d := range row {
@@ -30,11 +33,11 @@ func TestTopologies(t *testing.T) {
 			}
 		}
 	}
-	top, err := sim.LoadTopology("aws-2017")
+	top, err := netem.LoadTopology("aws-2017")
 	if err != nil {
 		t.Fatal(err)
 	}
-	links := top.Links(sim.Link{Loss: 0.01})
+	links := top.Links(netem.Link{Loss: 0.01})
 	// Replicas take the regions in order, and from the first again: 1 and 11 are in Virginia, 4 in Ireland.
 	if l := links(1, 4); l.Delay != 40275*time.Microsecond || l.Loss != 0.01 {
 		t.Errorf("%+v", l)
@@ -67,7 +70,7 @@ func TestTopologyFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		top, err := sim.LoadTopology(path)
+		top, err := netem.LoadTopology(path)
 		switch {
 		case wrong == "" && (err != nil || top.Source != "mine" || top.RoundTrips[1][0] != 10*time.Millisecond):
 			t.Errorf("%q: %+v, %v", text, top, err)
@@ -75,10 +78,10 @@ func TestTopologyFile(t *testing.T) {
 			t.Errorf("%q: %v, want something with %q", text, err, wrong)
 		}
 	}
-	if _, err := sim.LoadTopology("./nowhere.csv"); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := netem.LoadTopology("./nowhere.csv"); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Error(err)
 	}
-	if _, err := sim.LoadTopology("aws-2016"); err == nil || !strings.Contains(err.Error(), "did you mean aws-2017?") {
+	if _, err := netem.LoadTopology("aws-2016"); err == nil || !strings.Contains(err.Error(), "did you mean aws-2017?") {
 		t.Error(err)
 	}
 }

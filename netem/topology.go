@@ -1,4 +1,4 @@
-package sim
+package netem
 
 import (
 	"embed"
@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ import (
 	"github.com/raftbench/raftbench/raft"
 )
 
-// Topology is a table of round trips between regions.
+// Topology is a network: a table of round trips between regions, and what else its links do.
 //
 // As a file it is CSV, with comments after #: a header with "region" and the regions' names, then a row for each region
 // in the same order, its name and its round trips in milliseconds. The diagonal is the round trip between two replicas
@@ -29,20 +30,33 @@ type Topology struct {
 	Regions []string
 	// RoundTrips are rows from one region to all; the way there takes half of it.
 	RoundTrips [][]time.Duration
+	// Link is what links do besides; its Delay is not used. Of a file that a user wrote it is the zero value.
+	Link Link
 }
 
-//go:embed topologies/*.csv
-var topologyFiles embed.FS
+//go:embed networks/*.csv
+var files embed.FS
+
+// builtIn is the table of networks that are built in: each has a file in networks with its round trips and its source,
+// and here what its links do besides.
+var builtIn = []struct {
+	name string
+	link Link
+}{
+	{"lan", Link{}},
+	{"zones", Link{}},
+	{"regions", Link{}},
+	{"wan-lossy", Link{Loss: 0.01, Rate: 100e6}},
+	{"mobile", Link{Jitter: 10 * time.Millisecond, Distribution: Normal, Loss: 0.01, LossBurst: 3, Rate: 9e6, QueueBytes: 1 << 20}},
+	{"aws-2017", Link{}},
+	{"ibm-cloud", Link{}},
+}
 
 // Topologies lists the names of the topologies that are built in.
 func Topologies() []string {
 	var names []string
-	files, err := fs.ReadDir(topologyFiles, "topologies")
-	if err != nil {
-		panic(err) // it is part of the program
-	}
-	for _, f := range files {
-		names = append(names, strings.TrimSuffix(f.Name(), ".csv"))
+	for _, b := range builtIn {
+		names = append(names, b.name)
 	}
 	return names
 }
@@ -51,6 +65,7 @@ func Topologies() []string {
 func LoadTopology(name string) (*Topology, error) {
 	var text []byte
 	var err error
+	var link Link
 	if strings.ContainsAny(name, "./\\") {
 		if text, err = os.ReadFile(name); err != nil {
 			var cause *fs.PathError
@@ -59,14 +74,21 @@ func LoadTopology(name string) (*Topology, error) {
 			}
 			return nil, fmt.Errorf("topology %s: %w", name, err)
 		}
-	} else if text, err = topologyFiles.ReadFile(path.Join("topologies", name+".csv")); err != nil {
-		return nil, fmt.Errorf("%s; a file's name has a dot or a slash", nearest.Unknown("topology", name, Topologies()))
+	} else {
+		i := slices.Index(Topologies(), name)
+		if i < 0 {
+			return nil, fmt.Errorf("%s; a file's name has a dot or a slash", nearest.Unknown("topology", name, Topologies()))
+		}
+		link = builtIn[i].link
+		if text, err = files.ReadFile(path.Join("networks", name+".csv")); err != nil {
+			panic(err) // it is part of the program
+		}
 	}
 	t, err := readTopology(strings.NewReader(string(text)))
 	if err != nil {
 		return nil, fmt.Errorf("topology %s: %w", name, err)
 	}
-	t.Name = name
+	t.Name, t.Link = name, link
 	for line := range strings.Lines(string(text)) {
 		comment, ok := strings.CutPrefix(line, "#")
 		if !ok {
