@@ -125,6 +125,7 @@ func New(cfg Config) (*Network, error) {
 	if n.info, err = n.inspect(); err != nil { // while links do nothing
 		return nil, errors.Join(err, n.Close())
 	}
+	n.fabric.forget()
 	for to, e := range n.fabric.egress {
 		for from := range cfg.Hosts {
 			e.setLink(from, cfg.Links(from, to))

@@ -174,6 +174,11 @@ func (n *Network) inspect() (Info, error) {
 		return info, unavailable("packets do not pass: %w", err)
 	}
 	defer c.Close()
+	other, err := l.Accept()
+	if err != nil {
+		return info, unavailable("%w", err)
+	}
+	defer other.Close()
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return info, err
@@ -185,6 +190,12 @@ func (n *Network) inspect() (Info, error) {
 	if err = errors.Join(err, asked); err != nil {
 		return info, err
 	}
+	// The reset is the last packet of the connection, and the other end's error says that it has arrived.
+	if err := c.(*net.TCPConn).SetLinger(0); err != nil {
+		return info, err
+	}
+	c.Close()
+	other.Read(make([]byte, 1))
 	err = n.hosts[0].In(func() error {
 		if text, err := os.ReadFile(minRTO); err == nil { // or the kernel is older than it
 			us, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)

@@ -82,6 +82,16 @@ func (f *fabric) start() {
 	}
 }
 
+// forget begins all counts anew.
+func (f *fabric) forget() {
+	f.stray.Store(0)
+	for _, e := range f.egress {
+		e.mu.Lock()
+		e.stats, e.late = Stats{}, Lateness{}
+		e.mu.Unlock()
+	}
+}
+
 func (f *fabric) close() {
 	for _, e := range f.egress {
 		e.port.Close()

@@ -140,7 +140,7 @@ func within(k, n int, p float64) bool {
 }
 
 func TestLoss(t *testing.T) {
-	const n = 100_000
+	const n = 30_000
 	for _, burst := range []float64{0, 4} {
 		b := newBench(t, netem.Link{Delay: time.Millisecond, Loss: 0.02, LossBurst: burst})
 		for i := range n {
