@@ -20,6 +20,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem/emulate"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
@@ -76,6 +77,7 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
 		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
 	}
+	flags = append(flags, networkFlags()...)
 	flags = append(flags, virtualFlags()...)
 	for _, s := range bench.Scenarios {
 		for _, p := range s.Params {
@@ -96,6 +98,7 @@ Examples:
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
   raftbench run matrix --scenario lag --cut silent,reset --engine raftbench,etcd,hashicorp
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
+  raftbench run matrix --network emulated --topology zones --transport tcp,quic --scenario steady,lag
   raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp`,
 		Flags:  flags,
 		Action: runMatrix,
@@ -124,7 +127,11 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	simulated, err := virtualOf(c)
+	links, err := networkOf(c)
+	if err != nil {
+		return err
+	}
+	simulated, err := virtualOf(c, links)
 	if err != nil {
 		return err
 	}
@@ -132,8 +139,13 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if simulated != nil {
-		m.Virtual, m.Common.RoundTrip = true, simulated.roundTrip(slices.Max(m.Nodes))
+	if links != nil {
+		m.Virtual, m.Common.RoundTrip = simulated != nil, links.roundTrip(slices.Max(m.Nodes))
+	}
+	if emulated(c) {
+		if err := links.checkEngines(m.Engines); err != nil {
+			return err
+		}
 	}
 	baseline, err := baselineOf(c, m)
 	if err != nil {
@@ -174,6 +186,16 @@ func runMatrix(c *cli.Context) error {
 		clock, where = clockVirtual, nil
 		run.Virtual, run.Open = true, simulated.open
 	}
+	var info emulate.Info
+	if emulated(c) {
+		if done, err := entered(c.Context); done || err != nil {
+			return err
+		}
+		if info, err = links.try(); err != nil {
+			return err
+		}
+		run.Open = openEmulated(links)
+	}
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
 		return err
 	}
@@ -181,8 +203,13 @@ func runMatrix(c *cli.Context) error {
 		Job: "matrix", Tag: c.String("tag"), Started: started, Args: os.Args[1:], Again: again(c, seed), Seed: seed, Clock: clock,
 		Repeat: m.Repeat, Baseline: baseline, Settings: settingsOf(c), Docs: docsOf(plan), Versions: versions(), Machine: where,
 	}
-	if simulated != nil && simulated.topology != nil {
-		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
+	if links != nil && links.topology != nil {
+		header.Settings["regions"] = links.regions(slices.Max(m.Nodes))
+	}
+	if emulated(c) {
+		header.Settings["network"] = fmt.Sprintf("%s, backend %s", networkEmulated, info.Backend)
+		header.Settings["congestion-control"] = info.CongestionControl
+		header.Settings["min-rto"] = info.MinRTO.String()
 	}
 	for _, p := range plan {
 		header.Cells = append(header.Cells, p.Cell)
@@ -486,11 +513,14 @@ func checkPorts(port, nodes int) error {
 	return nil
 }
 
+// settingCategories are those of flags that hold for every cell.
+var settingCategories = []string{"every trial", virtualCategory, networkCategory, emulatedCategory}
+
 // settingsOf returns the settings that hold for every cell: all flags that are not axes.
 func settingsOf(c *cli.Context) map[string]string {
 	s := map[string]string{}
 	for _, f := range c.Command.Flags {
-		if category := categoryOf(f); category == "every trial" || category == virtualCategory && shapesVirtual(c, f) {
+		if category := categoryOf(f); slices.Contains(settingCategories, category) && shapesRun(c, f) {
 			name := f.Names()[0]
 			if value := fmt.Sprint(c.Value(name)); value != "" && !(name == "count" && value == "0") { // measured is a time then
 				s[name] = value
@@ -515,7 +545,7 @@ func again(c *cli.Context, seed uint64) string {
 				value = defaultStrategies
 			}
 		}
-		if value == "" || value == "0" && name == "port" || categoryOf(f) == virtualCategory && !shapesVirtual(c, f) {
+		if value == "" || value == "0" && name == "port" || !shapesRun(c, f) {
 			continue
 		}
 		words = append(words, "--"+name+"="+shellQuote(value))
