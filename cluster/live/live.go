@@ -347,6 +347,14 @@ func (c *Cluster) Warnings() []string {
 	return list
 }
 
+// NetworkFigures returns what an emulated network has done so far, nil without one.
+func (c *Cluster) NetworkFigures() map[string]uint64 {
+	if c.cfg.Network == nil {
+		return nil
+	}
+	return c.cfg.Network.Figures()
+}
+
 // Close ends what goes on in the background, then the replicas and their transport.
 func (c *Cluster) Close() error {
 	c.close.Do(func() {

@@ -223,6 +223,17 @@ func (n *Network) Lateness() *Lateness {
 	return sum
 }
 
+// Figures returns counts and lateness so far by name, for a record of them.
+func (n *Network) Figures() map[string]uint64 {
+	s, late := n.Stats(), n.Lateness()
+	return map[string]uint64{
+		"packets_sent": s.Sent, "packets_delivered": s.Delivered, "packets_lost": s.Lost, "packets_cut": s.Cut,
+		"packets_dropped_by_queue": s.QueueDrops, "packets_duplicated": s.Duplicated, "packets_held_back": s.HeldBack,
+		"packets_lost_unasked": s.Unasked(), "bytes_delivered": s.Bytes,
+		"late_p50_ns": uint64(late.Quantile(0.5)), "late_p99_ns": uint64(late.Quantile(0.99)), "late_max_ns": uint64(late.Quantile(1)),
+	}
+}
+
 // LateBound is how late a hundredth of the packets may be before Warnings says so: beyond it a network within a data
 // centre is not what it was asked to be.
 const LateBound = time.Millisecond
