@@ -224,6 +224,9 @@ func runMatrix(c *cli.Context) error {
 		}
 		fmt.Fprintln(c.App.ErrWriter, note)
 	}
+	if emulated(c) {
+		fmt.Fprintf(c.App.ErrWriter, "network %s, TCP with %s and a minimum RTO of %v\n", header.Settings["network"], info.CongestionControl, info.MinRTO)
+	}
 	virtually := ""
 	if simulated != nil {
 		virtually = " of virtual time"
