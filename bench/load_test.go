@@ -9,6 +9,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
@@ -219,7 +220,7 @@ func TestFreezes(t *testing.T) {
 
 // simulated opens groups in virtual time, 2 ms apart.
 func simulated(_ string, cfg cluster.Config) (cluster.Cluster, error) {
-	link := sim.LAN()
+	link := netem.LAN()
 	link.Delay = 2 * time.Millisecond
 	return sim.New(sim.Config{Config: cfg, Transport: "tcp", Links: func(_, _ raft.ID) sim.Link { return link }})
 }

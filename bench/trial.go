@@ -76,6 +76,9 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	if w, ok := c.(interface{ Warnings() []string }); ok {
 		t.Result.Warnings = append(t.Result.Warnings, w.Warnings()...)
 	}
+	if n, ok := c.(interface{ NetworkFigures() map[string]uint64 }); ok {
+		t.Result.Network = n.NetworkFigures()
+	}
 	closed = true
 	if e := c.Close(); err == nil {
 		err = e // of two, the first tells more

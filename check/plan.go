@@ -9,6 +9,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -146,7 +147,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	p.Link = sim.Link{Delay: d.span(20*time.Microsecond, time.Millisecond)}
 	if d.chance(0.5) {
 		p.Link.Jitter = time.Duration(d.Float64() * float64(p.Link.Delay))
-		p.Link.Distribution = pick(d, sim.Uniform, sim.Normal)
+		p.Link.Distribution = pick(d, netem.Uniform, netem.Normal)
 	}
 	if d.chance(0.6) {
 		p.Disk = sim.Disk{Write: d.span(0, 20*time.Microsecond), Sync: d.span(20*time.Microsecond, time.Millisecond)}

@@ -131,6 +131,10 @@ type Trial struct {
 	Restart  *Restart  `json:"restart,omitempty"`
 	Lab      *Lab      `json:"lab,omitempty"`
 
+	// Network is what an emulated network did in the whole trial: counts of packets, and how late the switch was, by name
+	// with the unit in it.
+	Network map[string]uint64 `json:"network,omitempty"`
+
 	LogDigest string `json:"log_digest,omitempty"` // of the committed log, equal on all replicas
 }
 

@@ -71,6 +71,9 @@ func (r *replica) open() error {
 	if n := transports.MaxFrameBytes(r.c.cfg.MaxAppendBytes, r.c.cfg.MaxEntryBytes); n > transports.DefaultMaxFrameBytes {
 		endpoint.MaxFrameBytes = n
 	}
+	if n := r.c.cfg.Network; n != nil {
+		endpoint.Host = n.Host(int(r.id - 1))
+	}
 	tr, err := r.c.network.Endpoint(endpoint)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
@@ -75,7 +76,7 @@ func TestFullBatchesCostARoundTripEach(t *testing.T) {
 // One index is tried for each heartbeat of 2 s: 1801 conflicting entries take 3602 s, and the proposals that wait meanwhile
 // are measured as what they are.
 func TestMoreThanAnHourIsMeasured(t *testing.T) {
-	trial := play(t, "diverge", "tcp", "linear-loop", sim.LAN(), func(m *bench.Matrix) {
+	trial := play(t, "diverge", "tcp", "linear-loop", netem.LAN(), func(m *bench.Matrix) {
 		m.Common.Params = map[string]string{"diverge-entries": "1801", "diverge-terms": "1"}
 		m.Common.Heartbeat, m.Common.ElectionTimeout, m.Common.Timeout = 2*time.Second, 10*time.Second, 5*time.Hour
 	})
@@ -106,7 +107,7 @@ func TestLargeEntriesUseMemoryAgain(t *testing.T) {
 	commits := func(d time.Duration) (n, allocated uint64) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		trial := play(t, "steady", "tcp", "eager", sim.LAN(), func(m *bench.Matrix) {
+		trial := play(t, "steady", "tcp", "eager", netem.LAN(), func(m *bench.Matrix) {
 			m.Payloads, m.Clients = []int{size}, []int{1}
 			m.Common.Warmup, m.Common.Duration = 5*time.Millisecond, d
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -32,7 +33,7 @@ func story(t testing.TB, transport string, seed uint64, replicas int) (digest, e
 		}
 		h.Write(buf)
 	}
-	links := sim.Link{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Distribution: sim.Normal, Loss: 0.02, LossBurst: 2,
+	links := sim.Link{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Distribution: netem.Normal, Loss: 0.02, LossBurst: 2,
 		Duplicate: 0.02, Reorder: 0.05, Rate: 100_000_000}
 	c, err := sim.New(sim.Config{
 		Config: cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
@@ -127,7 +128,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 
 // A hundred replicas over ten regions elect a leader and commit in a moment of real time.
 func TestHundredReplicas(t *testing.T) {
-	top, err := sim.LoadTopology("ibm-cloud")
+	top, err := netem.LoadTopology("ibm-cloud")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/explain"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -24,7 +25,7 @@ var explainFormats = []string{"text", "mermaid", "shiviz"}
 var explainScenarios = []string{"diverge", "lag"}
 
 func explainCommand() *cli.Command {
-	lan := sim.LAN()
+	lan := netem.LAN()
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "scenario", Value: "diverge", Usage: "diverge or lag"},
 		&cli.StringFlag{Name: "cut", Value: cluster.SilentCut.String(), Usage: "how the follower was cut off: silent, frames vanish and nobody is told; reset, connections break"},

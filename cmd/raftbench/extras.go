@@ -14,6 +14,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -74,8 +75,8 @@ var everywhere = map[string]func(*cli.Context) []string{
 	"apply":               gatesAt(strategies.AxisApply),
 	"engine":              always(engineNames),
 	"clock":               always(func() []string { return []string{clockWall, clockVirtual} }),
-	"topology":            always(sim.Topologies),
-	"jitter-distribution": always(func() []string { return sim.Distributions }),
+	"topology":            always(netem.Topologies),
+	"jitter-distribution": always(func() []string { return netem.Distributions }),
 	"arrivals":            always(func() []string { return bench.Arrivals }),
 	"cut":                 always(func() []string { return cluster.CutKinds }),
 	"measure":             always(func() []string { return []string{"on", "off"} }),

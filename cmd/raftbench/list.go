@@ -28,7 +28,7 @@ func listCommand() *cli.Command {
 		{"transports", "how messages travel", listTransports},
 		{"storages", "what replicas can keep their logs in", listStorages},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
-		{"topologies", "round trips between regions, for --clock virtual", listTopologies},
+		{"networks", "named networks for --topology, with their figures and where those are from", listNetworks},
 		{"tests", "the MIT lab's tests, for run lab2b", listTests},
 		{"formats", "what a report can be written as", listFormats},
 	} {

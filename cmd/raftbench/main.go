@@ -66,9 +66,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "raftbench: %v\n", err)
 	var exit exitError
-	if errors.As(err, &exit) {
+	if errors.As(err, &exit) && exit.err == nil {
+		return exit.status // of another process, which has said why
+	}
+	fmt.Fprintf(stderr, "raftbench: %v\n", err)
+	if exit.err != nil {
 		return exit.status
 	}
 	return exitUsage // what the flag package says

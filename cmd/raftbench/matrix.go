@@ -22,8 +22,10 @@ import (
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/internal/units"
+	"github.com/raftbench/raftbench/netem/emulate"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/storage/probe"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -81,6 +83,7 @@ func matrixFlags() []cli.Flag {
 		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "skip the confirmation for runs of more than 15 minutes"},
 	}
 	flags = append(flags, storageFlags()...)
+	flags = append(flags, networkFlags()...)
 	flags = append(flags, virtualFlags()...)
 	for _, s := range bench.Scenarios {
 		for _, p := range s.Params {
@@ -104,6 +107,7 @@ Examples:
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
   raftbench run matrix --scenario lag --cut silent,reset --engine raftbench,etcd,hashicorp
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
+  raftbench run matrix --network emulated --topology zones --transport tcp,quic --scenario steady,lag
   raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp
 
 ` + topologyHelp,
@@ -125,7 +129,7 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	simulated, m, err := matrixAsked(c)
+	links, simulated, m, err := matrixAsked(c)
 	if err != nil {
 		return err
 	}
@@ -138,6 +142,45 @@ func runMatrix(c *cli.Context) error {
 		return err
 	}
 	note := noteOf(c, m)
+	run := runOf(c, m, plan, simulated)
+	size := sizeOf(&run)
+	if c.Bool("dry-run") {
+		return printPlan(c, &run, size, note)
+	}
+	if run.Estimate() > longRun && !c.Bool("yes") {
+		return usage("%s would take %s: add --yes to run them, or take fewer", size.what, size.long)
+	}
+	var info emulate.Info
+	if emulated(c) {
+		var done bool
+		if info, done, err = links.enter(c.Context); done || err != nil {
+			return err
+		}
+		run.Open = openEmulated(links)
+	}
+	data, disk, err := placesOf(c, m)
+	if err != nil {
+		return err
+	}
+	run.Storage = openStorage(data)
+	header := headerOf(c, m, links, &run)
+	header.Baseline = baseline
+	if emulated(c) {
+		describeEmulated(header.Settings, info)
+	}
+	if disk != nil {
+		header.Settings["disk"] = describe(disk)
+		note = strings.TrimSpace(note + " " + disk.Warning)
+	}
+	writer, err := beginMatrix(c, header, &run, size, note)
+	if err != nil {
+		return err
+	}
+	return carryOut(c, &run, writer, format)
+}
+
+// runOf is the run of a plan, on loopback if not in virtual time, with the seed that was asked for or a drawn one.
+func runOf(c *cli.Context, m *bench.Matrix, plan []bench.Planned, simulated *virtual) bench.Run {
 	seed := c.Uint64("seed")
 	if !c.IsSet("seed") {
 		seed = uint64(rand.Uint32())
@@ -146,41 +189,35 @@ func runMatrix(c *cli.Context) error {
 	if simulated != nil {
 		run.Virtual, run.Open = true, simulated.open
 	}
-	size := sizeOf(&run)
-	if c.Bool("dry-run") {
-		return printPlan(c, &run, size, note)
-	}
-	if run.Estimate() > longRun && !c.Bool("yes") {
-		return usage("%s would take %s: add --yes to run them, or take fewer", size.what, size.long)
-	}
+	return run
+}
+
+// placesOf finds out whether the ports that were asked for are free, and where storages go: see dataFolder.
+func placesOf(c *cli.Context, m *bench.Matrix) (string, *probe.Result, error) {
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
-		return err
+		return "", nil, err
 	}
-	data, disk, err := dataFolder(c, m)
+	return dataFolder(c, m)
+}
+
+// beginMatrix makes the run's folder, writes what is known before the first trial, and tells the user.
+func beginMatrix(c *cli.Context, header results.Header, run *bench.Run, size runSize, note string) (*results.Writer, error) {
+	writer, err := begin(c.Context, c.String("out"), header, len(run.Plan)*run.Repeat)
 	if err != nil {
-		return err
-	}
-	run.Storage = openStorage(data)
-	header := headerOf(c, m, simulated, &run)
-	if disk != nil {
-		header.Settings["disk"] = describe(disk)
-		if disk.Warning != "" {
-			note = strings.TrimSpace(note + " " + disk.Warning)
-		}
-	}
-	header.Baseline = baseline
-	writer, err := begin(c.Context, c.String("out"), header, len(plan)*m.Repeat)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	if note != "" {
 		if err := writer.Warn(note); err != nil {
-			return environment(errors.Join(err, writer.Close()))
+			return nil, environment(errors.Join(err, writer.Close()))
 		}
 		fmt.Fprintln(c.App.ErrWriter, note)
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s, %s, seed %d, in %s\n", size.what, size.long, seed, writer.Dir())
-	return carryOut(c, &run, writer, format)
+	if emulated(c) {
+		fmt.Fprintf(c.App.ErrWriter, "network %s, TCP with %s and a minimum RTO of %s\n",
+			header.Settings["network"], header.Settings["congestion-control"], header.Settings["min-rto"])
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%s, %s, seed %d, in %s\n", size.what, size.long, run.Seed, writer.Dir())
+	return writer, nil
 }
 
 // planOf plans the cells, and finds out whether they can be run.
@@ -204,42 +241,61 @@ func planOf(c *cli.Context, m *bench.Matrix, simulated *virtual) ([]bench.Planne
 	return plan, fits(plan)
 }
 
-// matrixAsked reads all flags that shape the cells. It returns nil for the wall clock's network and disk.
-func matrixAsked(c *cli.Context) (*virtual, *bench.Matrix, error) {
-	given := givenFlags(c) // what --quick sets is not asked for by the user
+// matrixAsked reads all flags that shape the cells. It returns no network for the wall clock on loopback, and no virtual
+// time for the wall clock.
+func matrixAsked(c *cli.Context) (*network, *virtual, *bench.Matrix, error) {
+	given := givenFlags(c) // what --quick and a network set is not asked for by the user
 	if c.Bool("quick") {
 		for name, value := range quickSettings {
 			if !c.IsSet(name) {
 				if err := c.Set(name, value); err != nil {
-					return nil, nil, err
+					return nil, nil, nil, err
 				}
 			}
 		}
 	}
-	simulated, err := virtualOf(c)
+	if err := checkClock(c); err != nil {
+		return nil, nil, nil, err
+	}
+	links, err := networkOf(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	simulated, err := virtualOf(c, links)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	m, err := matrixOf(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := refuseIdle(given, m); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if m.Common.Leader, err = leaderOf(c, m, simulated); err != nil {
-		return nil, nil, err
+	if m.Common.Leader, err = leaderOf(c, m, links); err != nil {
+		return nil, nil, nil, err
 	}
-	if simulated == nil {
-		return nil, m, nil
+	if err := checkEngines(c, m.Engines); err != nil {
+		return nil, nil, nil, err
 	}
-	for _, e := range m.Engines {
-		if e.Open != nil {
-			return nil, nil, usage("--engine: %s has goroutines and a clock of its own, which --clock virtual cannot hold: leave it out, or give --clock wall", e.Name)
+	if links != nil {
+		m.Virtual, m.Common.RoundTrip = simulated != nil, links.roundTrip(slices.Max(m.Nodes))
+	}
+	return links, simulated, m, nil
+}
+
+// checkEngines refuses engines with goroutines and sockets of their own where they cannot be held.
+func checkEngines(c *cli.Context, list []engines.Engine) error {
+	for _, e := range list {
+		switch {
+		case e.Open == nil:
+		case c.String("clock") == clockVirtual:
+			return usage("--engine: %s has goroutines and a clock of its own, which --clock virtual cannot hold: leave it out, or give --clock wall", e.Name)
+		case emulated(c):
+			return usage("--engine %s makes its own connections: it does not run with --network emulated yet, so leave it out", e.Name)
 		}
 	}
-	m.Virtual, m.Common.RoundTrip = true, simulated.roundTrip(slices.Max(m.Nodes))
-	return simulated, m, nil
+	return nil
 }
 
 // runSize says how large a run is, in words.
@@ -262,9 +318,9 @@ func sizeOf(run *bench.Run) runSize {
 }
 
 // headerOf is the run file's header, but for the baseline.
-func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Run) results.Header {
+func headerOf(c *cli.Context, m *bench.Matrix, links *network, run *bench.Run) results.Header {
 	header := results.Header{
-		Job: jobMatrix, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, m, simulated, run.Seed),
+		Job: jobMatrix, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, m, links, run.Seed),
 		Seed: run.Seed, Clock: clockWall, Repeat: m.Repeat, Settings: settingsOf(c), Docs: docsOf(run.Plan), Versions: versions(),
 	}
 	delete(header.Settings, "leader") // reports say who led
@@ -273,15 +329,15 @@ func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Ru
 			delete(header.Settings, name)
 		}
 	}
-	if simulated == nil {
-		header.Machine = machine()
-	} else { // the machine has no part in the result
+	if run.Virtual { // the machine has no part in the result
 		header.Clock = clockVirtual
+	} else {
+		header.Machine = machine()
 	}
-	if simulated != nil && simulated.topology != nil {
-		header.Topology = simulated.recorded()
-		header.Settings["topology"] = simulated.topology.Name
-		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
+	if links != nil && links.topology != nil {
+		header.Topology = links.recorded()
+		header.Settings["topology"] = links.topology.Name
+		header.Settings["regions"] = links.regions(slices.Max(m.Nodes))
 	}
 	for _, p := range run.Plan {
 		header.Cells = append(header.Cells, p.Cell)
@@ -632,11 +688,14 @@ func checkPorts(port, nodes int) error {
 	return nil
 }
 
+// settingCategories are those of flags that hold for every cell.
+var settingCategories = []string{"every trial", virtualCategory, networkCategory, emulatedCategory}
+
 // settingsOf returns the settings that hold for every cell: all flags that are not axes.
 func settingsOf(c *cli.Context) map[string]string {
 	s := map[string]string{}
 	for _, f := range c.Command.Flags {
-		if category := categoryOf(f); category == "every trial" || category == virtualCategory && shapesVirtual(c, f) {
+		if category := categoryOf(f); slices.Contains(settingCategories, category) && shapesRun(c, f) {
 			name := f.Names()[0]
 			if value := fmt.Sprint(c.Value(name)); value != "" && !(name == "count" && value == "0") { // measured is a time then
 				s[name] = value

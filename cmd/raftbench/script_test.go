@@ -22,6 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/raftbench/raftbench/netem/emulate"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -257,6 +258,16 @@ func cmdAgain(ts *testscript.TestScript, neg bool, args []string) {
 
 // condition answers the scripts' [tinydisk]: whether small disks can be made here.
 func condition(name string) (bool, error) {
+	if name == "emulated" {
+		n, err := emulate.New(emulate.Config{Hosts: 2})
+		if errors.Is(err, emulate.ErrUnavailable) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, n.Close()
+	}
 	if name != "tinydisk" {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}
