@@ -149,11 +149,8 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	s.PreVote, s.CheckQuorum, s.MaxAppendBytes = true, true, 256<<10
 	s.Warmup, s.Duration, s.Timeout = 4*s.Heartbeat, time.Second, 10*time.Minute
 	s.RoundTrip = 2 * c.Duration("delay")
-	s.Params = map[string]string{}
-	for _, scenario := range bench.Scenarios {
-		for _, p := range scenario.Params {
-			s.Params[p.Name] = plainNumber(c.String(p.Name))
-		}
+	if err := paramsOf(c, &m); err != nil {
+		return explain.Config{}, err
 	}
 	if err := refuseIdle(givenFlags(c), &m); err != nil {
 		return explain.Config{}, err

@@ -42,7 +42,8 @@ func idleBecause(name string, m *bench.Matrix) string {
 		return fmt.Sprintf("is for %s %s: leave it out, or add --scenario %s", word, strings.Join(of, ", "), of[0])
 	}
 	all := func(preset string) bool { // of the diverge scenario's cells have this preset
-		return !slices.ContainsFunc(m.Params["diverge-preset"], func(p string) bool { return p != preset })
+		of := m.Params["diverge-preset"]
+		return len(of) > 0 && !slices.ContainsFunc(of, func(p string) bool { return p != preset })
 	}
 	switch {
 	case name == "clients" && len(m.Rates) > 0:
