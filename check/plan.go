@@ -418,12 +418,11 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "\nAppendEntries in flight: %s, %s\n", inFlight, appendBytes)
 	if g.SnapshotEntries > 0 {
-		fmt.Fprintf(&b, "a snapshot of %d pages every %d entries, %d kept before it, sent in chunks of %d bytes, %d at a time",
-			g.StateBytes/statePage, g.SnapshotEntries, g.SnapshotTrailing, g.ChunkBytes, g.MaxChunks)
+		fmt.Fprintf(&b, "a snapshot of %s when %d more entries are applied, %d kept before it\nchunks in flight: at most %d, of at most %d bytes\n",
+			several(g.StateBytes/statePage, "page"), g.SnapshotEntries, g.SnapshotTrailing, g.MaxChunks, g.ChunkBytes)
 		if g.MaxLagBytes > 0 {
-			fmt.Fprintf(&b, ", %d bytes for who is behind", g.MaxLagBytes)
+			fmt.Fprintf(&b, "for a replica that is behind: at most %d bytes of log\n", g.MaxLagBytes)
 		}
-		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "%s for %v, %d of %s not empty at the start", several(p.Clients, "client"), short(p.Length), filled(g.Boot), several(g.Replicas, "log"))
 	for _, f := range p.Faults {

@@ -114,9 +114,6 @@ func (s *Summary) fixed() []string {
 			lines = append(lines, name+": "+strings.Join(own[name], ", "))
 		}
 	}
-	if disk := s.Run.Header.Settings["disk"]; disk != "" {
-		lines = append(lines, "disk: "+disk)
-	}
 	return lines
 }
 

@@ -23,6 +23,9 @@ func WriteTable(w io.Writer, run *results.Run) error {
 			wrap(&b, "", clean(line))
 		}
 	}
+	if disk := run.Header.Settings["disk"]; disk != "" {
+		wrap(&b, "", clean("disk: "+disk))
+	}
 	if line := s.leaderText(); line != "" {
 		wrap(&b, "", clean(line))
 	}
