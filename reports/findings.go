@@ -139,6 +139,9 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 	case m.name == leaderlessMetric.name:
 		text = fmt.Sprintf("%s: with %s the group had no leader for %s, %s as long as with %s (%s).", where,
 			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
+	case m.name == restartMetric.name:
+		text = fmt.Sprintf("%s: with %s a restarted follower was level after %s, %s as long as with %s (%s).", where,
+			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 	default:
 		text = fmt.Sprintf("%s: %s's p50 is %s, %s that of %s (%s)",
 			where, slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))

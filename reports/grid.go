@@ -273,6 +273,9 @@ func (s *Summary) legend(g grid) []string {
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
 	}
+	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasPrefix(h, "all serve") }) {
+		lines = append(lines, "restart: from a follower's start until it has applied what the leader has, opening its storage (open) included; all serve: from the start of all replicas until a proposal is committed")
+	}
 	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasPrefix(h, "no leader max") }) {
 		lines = append(lines, "no leader: from the leader's crash until there is another; median (p50), p95 and the longest of the trials")
 	}
@@ -338,7 +341,7 @@ func (s *Summary) trials() string {
 // spreadOf says which figure the spread is of: "p50 (steady), catch-up (lag, diverge)".
 func (s *Summary) spreadOf() string {
 	var parts []string
-	for _, m := range []metric{p50Metric, catchUpMetric, leaderlessMetric} {
+	for _, m := range []metric{p50Metric, catchUpMetric, leaderlessMetric, restartMetric} {
 		var of []string
 		for _, scenario := range s.scenarios() {
 			if mainMetric(s.of(scenario)).name == m.name {
