@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -78,14 +79,17 @@ func shell(t *testing.T, dir, bin, line string) string {
 	return string(out)
 }
 
-// TestContributing follows CONTRIBUTING.md in a copy of the repository: it adds everything that the examples add, section by
-// section, runs the tests of the packages that each section changes, and runs the commands that show what was added.
+// TestContributing follows CONTRIBUTING.md in a copy of the repository: it adds everything that the examples add,
+// section by section, runs the tests of the packages that each section changes, as they are after it and while the next
+// ones are added, and runs the commands that show what was added.
 func TestContributing(t *testing.T) {
 	root := t.TempDir()
 	copyRepository(t, ".", root)
 	all := blocks(t, "CONTRIBUTING.md")
 	added := 0
 	var changed []string // packages
+	var tests sync.WaitGroup
+	defer tests.Wait()
 	for i, b := range all {
 		if b.file != "" {
 			add(t, root, &b)
@@ -95,8 +99,7 @@ func TestContributing(t *testing.T) {
 			}
 		}
 		if last := i == len(all)-1 || all[i+1].section != b.section; last && len(changed) > 0 {
-			t.Logf("%s: go test %s", b.section, strings.Join(changed, " "))
-			shell(t, root, "", "go test "+strings.Join(changed, " "))
+			startTests(t, &tests, root, b.section, changed)
 			changed = nil
 		}
 	}
@@ -107,6 +110,7 @@ func TestContributing(t *testing.T) {
 		t.Errorf("not as gofmt has it: %s", out)
 	}
 	bin := build(t, root)
+	tests.Wait() // the commands below have the machine to themselves
 	ran := 0
 	for _, b := range all {
 		if b.language != "sh" {
@@ -124,6 +128,21 @@ func TestContributing(t *testing.T) {
 	}
 	if ran < 8 {
 		t.Fatalf("only %d commands were found", ran)
+	}
+}
+
+// startTests builds the tests of some packages of the repository at root, as they are now, and starts them.
+func startTests(t *testing.T, tests *sync.WaitGroup, root, section string, packages []string) {
+	t.Helper()
+	t.Logf("%s: the tests of %s", section, strings.Join(packages, " "))
+	bin, list := t.TempDir(), strings.Join(packages, " ")
+	shell(t, root, "", fmt.Sprintf("go vet %s && go test -c -o %s %s", list, bin, list))
+	for _, p := range packages {
+		program := filepath.Join(bin, filepath.Base(p)+".test")
+		if _, err := os.Stat(program); err != nil {
+			continue // it has no tests of its own
+		}
+		tests.Go(func() { shell(t, filepath.Join(root, p), "", program+" -test.timeout=10m") })
 	}
 }
 
@@ -146,8 +165,8 @@ func add(t *testing.T, root string, b *block) {
 	}
 }
 
-// packageOf returns the package that a file belongs to: that of its folder, or of the nearest folder above with Go files,
-// which embeds it.
+// packageOf returns the package that a file belongs to: that of its folder, or of the nearest folder above with Go
+// files, which embeds it.
 func packageOf(t *testing.T, root, file string) string {
 	t.Helper()
 	for dir := filepath.Dir(file); dir != "."; dir = filepath.Dir(dir) {
@@ -313,13 +332,56 @@ func TestNamedFiles(t *testing.T) {
 			continue
 		}
 		for _, name := range strings.Split(m[2], ", ") {
-			last := name[strings.LastIndex(name, ".")+1:]
-			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |var |const |\t)` + last + `\b`).Match(content) {
+			if !declares(content, name) {
 				t.Errorf("ARCHITECTURE.md names %s in %s, which is not there", name, m[1])
 			}
 		}
 	}
 	if found < 20 {
 		t.Fatalf("only %d names were found: %s", found, fmt.Sprint(path))
+	}
+}
+
+// declares reports whether a Go file declares a name: a method, written as Type.method, a function, or a type, a
+// variable or a constant of the package.
+func declares(file []byte, name string) bool {
+	pattern := `(?m)^(func|type|var|const) ` + name + `\b`
+	if of, method, ok := strings.Cut(name, "."); ok {
+		pattern = `(?m)^func \(\w+ \*?` + of + `\) ` + method + `\b`
+	}
+	return regexp.MustCompile(pattern).Match(file)
+}
+
+// TestNamedTests: tests that the documents name exist.
+func TestNamedTests(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		code.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Benchmark|Fuzz|Example)[A-Z]\\w+)`")
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		documents, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range documents {
+			text, err := os.ReadFile(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+				if !declares([]byte(code.String()), m[1]) {
+					t.Errorf("%s names %s, which is not there", document, m[1])
+				}
+			}
+		}
 	}
 }

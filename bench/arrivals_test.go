@@ -8,18 +8,18 @@ import (
 	"github.com/raftbench/raftbench/raft"
 )
 
-// Evenly spaced proposals are due on a grid that begins at the start.
+// Evenly spaced proposals are due on a schedule that begins at the start.
 func TestUniformArrivals(t *testing.T) {
-	g := newGrid(1000, 4, nil)
+	s := newSchedule(1000, 4, nil)
 	for i := range uint64(5) {
-		if want := raft.Time(1000).Add(time.Duration(i) * 250 * time.Millisecond); g.at(i) != want {
-			t.Errorf("proposal %d is due at %v, want %v", i, g.at(i), want)
+		if want := raft.Time(1000).Add(time.Duration(i) * 250 * time.Millisecond); s.at(i) != want {
+			t.Errorf("proposal %d is due at %v, want %v", i, s.at(i), want)
 		}
 	}
 	for at, want := range map[time.Duration]uint64{
 		0: 0, 1: 1, time.Second: 4, 1250 * time.Millisecond: 5, 1251 * time.Millisecond: 6,
 	} {
-		if n := g.before(raft.Time(1000).Add(at)); n != want {
+		if n := s.before(raft.Time(1000).Add(at)); n != want {
 			t.Errorf("%d are due within %v, want %d", n, at, want)
 		}
 	}
@@ -30,13 +30,13 @@ func TestUniformArrivals(t *testing.T) {
 func TestPoissonArrivals(t *testing.T) {
 	const rate, n, window = 1000, 100_000, 10 * time.Millisecond
 	seed := uint64(3)
-	g, ahead := newGrid(0, rate, &seed), newGrid(0, rate, &seed)
+	s, ahead := newSchedule(0, rate, &seed), newSchedule(0, rate, &seed)
 	ahead.before(raft.Time(2 * n * time.Millisecond))
 	var sum, squares float64
 	windows := map[int64]float64{}
 	last := raft.Time(0)
 	for i := range uint64(n) {
-		due := g.at(i)
+		due := s.at(i)
 		if due != ahead.at(i) {
 			t.Fatal("two processes of one seed differ")
 		}
@@ -64,7 +64,7 @@ func TestPoissonArrivals(t *testing.T) {
 		t.Errorf("windows hold %v proposals in the mean, with a variance of %v", m, v)
 	}
 	other := uint64(4)
-	if x, y := newGrid(0, rate, &seed), newGrid(0, rate, &other); x.at(0) == y.at(0) {
+	if x, y := newSchedule(0, rate, &seed), newSchedule(0, rate, &other); x.at(0) == y.at(0) {
 		t.Error("two seeds begin alike")
 	}
 }

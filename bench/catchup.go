@@ -50,6 +50,12 @@ func (u *catchUp) observeLeader(now raft.Time, e *raft.Event) {
 			}
 			u.high = max(u.high, e.Index)
 		}
+	case raft.EventChunk:
+		setOnce(&u.sent, now)
+		setOnce(&u.found, now) // a snapshot needs no place of agreement
+		u.result.Messages++
+		u.result.Bytes += uint64(e.Bytes)
+		u.result.SnapshotBytes += uint64(e.Bytes)
 	case raft.EventRejected:
 		u.result.Rejections++
 	case raft.EventAccepted:

@@ -28,8 +28,9 @@ func readMeter(c cluster.Cluster, virtual bool) meter {
 	return m
 }
 
-// since returns what was spent since an earlier reading. How many commits that was for is told by the load. Elections and
-// rejections are counted from events, which an unmeasured trial leaves out: what was not counted is absent, not zero.
+// since returns what was spent since an earlier reading. How many commits that was for is told by the load. Elections
+// and rejections are counted from events, which an unmeasured trial leaves out: what was not counted is absent, not
+// zero.
 func (m meter) since(earlier meter, unmeasured bool) *results.Cost {
 	d := m.counters.Sub(earlier.counters)
 	cost := &results.Cost{

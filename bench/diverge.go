@@ -25,6 +25,7 @@ var diverge = Scenario{
 	Cuts: true,
 	Prepare: func(s *Settings, group *cluster.Config) error {
 		d, err := s.divergence()
+		s.keepLog(group, d.common+d.conflicting)
 		if err == nil && d.preset != presetGrid { // what a preset decides is what the cell has, whatever the flags are
 			s.Params["diverge-terms"], s.Params["diverge-entries"] = strconv.Itoa(d.terms), strconv.Itoa(d.conflicting)
 			s.Params["diverge-common"] = strconv.Itoa(d.common)
@@ -48,9 +49,10 @@ var diverge = Scenario{
 	Estimate: func(s *Settings) time.Duration {
 		d, _ := s.divergence()
 		if d.preset == presetLeaders {
-			return s.Warmup + foregroundBefore + s.Heartbeat + 3*s.ElectionTimeout + time.Duration(2*d.conflicting/bulkClients)*s.beatPerCommit()
+			return s.Warmup + foregroundBefore + s.Heartbeat + 3*s.ElectionTimeout +
+				repeated(2*d.conflicting/bulkClients, s.beatPerCommit())
 		}
-		return s.Warmup + foregroundBefore + s.Heartbeat + time.Duration(d.rounds(s.Strategy.Backup))*s.beatPerSend()
+		return s.Warmup + foregroundBefore + s.Heartbeat + repeated(d.rounds(s.Strategy.Backup), s.beatPerSend())
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		d, err := t.divergence()
@@ -90,7 +92,8 @@ func (s *Settings) divergence() (d divergence, err error) {
 	switch d.preset {
 	case "figure7":
 		if s.Nodes != 7 {
-			return d, fmt.Errorf("--diverge-preset figure7 has a leader and six followers, but --nodes is %d: want 7", s.Nodes)
+			return d, fmt.Errorf("--diverge-preset figure7 has a leader and six followers, but --nodes is %d: want 7",
+				s.Nodes)
 		}
 		if s.first() != 1 {
 			return d, fmt.Errorf("--leader is replica %d, but with --diverge-preset figure7 it is 1: leave out one of them", s.first())
@@ -115,7 +118,8 @@ func (s *Settings) divergence() (d divergence, err error) {
 		return d, err
 	}
 	if d.terms > d.conflicting {
-		return d, fmt.Errorf("--diverge-terms is %d: want at most --diverge-entries, which is %d", d.terms, d.conflicting)
+		return d, fmt.Errorf("--diverge-terms is %d: want at most --diverge-entries, which is %d",
+			d.terms, d.conflicting)
 	}
 	return d, nil
 }
@@ -139,7 +143,8 @@ func (d divergence) away(follower raft.ID) []raft.ID {
 	return []raft.ID{follower}
 }
 
-// figure7 is the terms of the entries in figure 7 of the Raft paper: the leader of term 8, and the followers (a) to (f).
+// figure7 is the terms of the entries in figure 7 of the Raft paper: the leader of term 8, and the followers (a) to
+// (f).
 var figure7 = []string{
 	"1 1 1 4 4 5 5 6 6 6",
 	"1 1 1 4 4 5 5 6 6",

@@ -73,10 +73,11 @@ func (noSearch) String() string                         { return OwnWay }
 
 // use returns what a cell asks of its engine.
 func (m *Matrix) use(scenario Scenario, s *Settings, group *cluster.Config) engines.Use {
-	u := engines.Use{Transport: s.Transport, Virtual: m.Virtual, GivenLogs: len(group.Boot) > 0}
+	u := engines.Use{Transport: s.Transport, Virtual: m.Virtual, GivenLogs: len(group.Boot) > 0,
+		Storage: s.Storage, StateBytes: group.StateBytes}
 	if scenario.Needs != nil {
 		n := scenario.Needs(s)
-		u.Elections, u.Crashes = n.Elections, n.Crashes
+		u.Elections, u.Crashes, u.Snapshots = n.Elections, n.Crashes, n.Snapshots
 	}
 	return u
 }

@@ -92,7 +92,8 @@ func (e *election) finish(w *watch, firstCommit raft.Time) (*results.Failover, e
 	defer w.mu.Unlock()
 	w.elected = nil
 	if e.candidate == 0 || e.leader <= e.crashed {
-		return nil, fmt.Errorf("replica %d was no longer the leader when it crashed: a successor had been elected", e.old)
+		return nil, fmt.Errorf("replica %d was no longer the leader when it crashed: a successor had been elected",
+			e.old)
 	}
 	candidate := max(e.candidate, e.crashed) // somebody may have stood at that very moment
 	return &results.Failover{

@@ -325,7 +325,7 @@ func plan(scenario Scenario, change func(*Settings)) *Planned {
 	}
 	p := all[0]
 	p.scenario = scenario
-	p.Settings.Timeout = time.Second
+	p.Settings.Timeout, p.Settings.Patience = time.Second, 0
 	if change != nil {
 		change(&p.Settings)
 	}

@@ -14,8 +14,13 @@ var lag = Scenario{
 		{Name: "lag-entries", Default: "2000", Doc: "entries that commit while the follower is cut off"},
 	},
 	Cuts: true,
-	Prepare: func(s *Settings, _ *cluster.Config) error {
-		_, err := s.count("lag-entries", 1)
+	Prepare: func(s *Settings, group *cluster.Config) error {
+		entries, err := s.count("lag-entries", 1)
+		s.keepLog(group, entries) // so that the strategy's catch-up is a choice
+		if s.SnapshotEntries == 0 && s.SnapshotBytes == 0 && group.SnapshotEntries+group.SnapshotBytes > 0 {
+			// A snapshot that holds most of what the follower lacks, whatever the lag.
+			group.SnapshotEntries, group.SnapshotBytes = max(leastBetween, entries/snapshotsInLag), 0
+		}
 		return err
 	},
 	Entries: func(s *Settings) int {
@@ -24,8 +29,7 @@ var lag = Scenario{
 	},
 	Estimate: func(s *Settings) time.Duration {
 		n, _ := s.count("lag-entries", 1)
-		rounds := time.Duration(n/bulkClients + 1)
-		return s.Warmup + foregroundBefore + s.Heartbeat + rounds*s.beatPerCommit() + s.beatPerSend()
+		return s.Warmup + foregroundBefore + s.Heartbeat + repeated(n/bulkClients+1, s.beatPerCommit()) + s.beatPerSend()
 	},
 	Run: func(ctx context.Context, t *Trial) error {
 		leader, err := t.Elect(ctx)
@@ -45,6 +49,9 @@ var lag = Scenario{
 		return t.CatchUp(ctx, load, leader, follower, t.Cluster.Status(follower).Last, 0)
 	},
 }
+
+// A replica takes so many snapshots while the follower is cut off, and none after fewer entries than leastBetween.
+const snapshotsInLag, leastBetween = 8, 200
 
 // bulkClients is how many proposals are under way at a time when entries are only to be made, not measured.
 const bulkClients = 512

@@ -34,7 +34,8 @@ func (t *Trial) divergeByLeaders(ctx context.Context, d divergence) error {
 	stuck.Closed(d.conflicting, uint64(d.conflicting))
 	want := agree + uint64(d.conflicting)
 	if err := t.Cluster.Wait(ctx, t.Timeout, func() bool { return t.Cluster.Status(first).Last >= want }); err != nil {
-		return fmt.Errorf("the isolated leader accepted %d of %d entries: %w", t.Cluster.Status(first).Last-agree, d.conflicting, err)
+		return fmt.Errorf("the isolated leader accepted %d of %d entries: %w",
+			t.Cluster.Status(first).Last-agree, d.conflicting, err)
 	}
 	second, err := t.succeed(ctx, first, t.Cluster.Status(first).Term)
 	if err != nil {

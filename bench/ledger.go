@@ -31,6 +31,7 @@ type ledger struct {
 // account is what one replica applied. It is touched by that replica alone, except for reached.
 type account struct {
 	last    uint64 // index
+	skipped uint64 // entries that a snapshot stood for: they are in the state, and were not seen
 	applied bitmap
 	count   uint64        // of proposals in applied
 	order   uint64        // a digest of what was applied, in order
@@ -90,6 +91,16 @@ func (l *ledger) apply(id raft.ID, e raft.Entries, given uint64) {
 	a.reached.Store(a.last)
 }
 
+// restore notes that a replica went on from a snapshot of everything up to an index.
+func (l *ledger) restore(id raft.ID, index uint64) {
+	a := &l.replicas[id-1]
+	if index > a.last {
+		a.skipped += index - a.last
+		a.last = index
+		a.reached.Store(index)
+	}
+}
+
 // mix adds a number to a digest in which order counts: a step of FNV-1a, a word at a time.
 func mix(digest, n uint64) uint64 { return (digest ^ n) * 0x100000001b3 }
 
@@ -100,7 +111,8 @@ func (l *ledger) acknowledged(by raft.ID, index, number uint64) error {
 		return fmt.Errorf("proposal %d was acknowledged by replica %d, of %d", number, by, len(l.replicas))
 	}
 	if reached := l.replicas[by-1].reached.Load(); index == 0 || index > reached {
-		return fmt.Errorf("proposal %d was acknowledged at index %d when replica %d had applied up to %d", number, index, by, reached)
+		return fmt.Errorf("proposal %d was acknowledged at index %d when replica %d had applied up to %d",
+			number, index, by, reached)
 	}
 	return nil
 }
@@ -111,8 +123,8 @@ func (a *account) fail(format string, args ...any) {
 	}
 }
 
-// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what the
-// loads have counted.
+// check compares all sides, once nothing moves any more: what clients were told, what the replicas applied, and what
+// the loads have counted.
 func (l *ledger) check(counted results.Counts) error {
 	var told, late fates
 	var missed uint64
@@ -127,26 +139,44 @@ func (l *ledger) check(counted results.Counts) error {
 	unknown := counted.Unknown - late.committed.count() - late.failed.count()
 	told.committed.merge(late.committed)
 	told.failed.merge(late.failed)
-	first := &l.replicas[0]
+	whole := -1 // the first replica that applied everything itself
+	var seen bitmap
+	for i := range l.replicas {
+		seen.merge(l.replicas[i].applied)
+		if l.replicas[i].skipped == 0 && whole < 0 {
+			whole = i
+		}
+	}
+	first := &l.replicas[max(whole, 0)]
 	for i := range l.replicas {
 		a := &l.replicas[i]
 		if a.fault != nil {
 			return a.fault
 		}
-		if number, missing := told.committed.firstNotIn(a.applied); missing {
+		applied := a.applied
+		if a.skipped > 0 {
+			// What its snapshot stood for was applied elsewhere; that its state has it, the digest says.
+			applied = seen
+		}
+		if number, missing := told.committed.firstNotIn(applied); missing {
 			return fmt.Errorf("proposal %d was acknowledged, but replica %d never applied it", number, i+1)
 		}
 		if number, found := told.failed.firstIn(a.applied); found {
 			return fmt.Errorf("proposal %d was answered as failed, but replica %d applied it", number, i+1)
 		}
 		if answered := told.committed.count(); a.count > answered+unknown {
-			return fmt.Errorf("replica %d applied %d proposals, but only %d were acknowledged and %d unknown", i+1, a.count, answered, unknown)
+			return fmt.Errorf("replica %d applied %d proposals, but only %d were acknowledged and %d unknown",
+				i+1, a.count, answered, unknown)
 		}
 		if a.last != first.last {
-			return fmt.Errorf("replica 1 applied up to index %d, replica %d up to %d", first.last, i+1, a.last)
+			return fmt.Errorf("replica %d applied up to index %d, replica %d up to %d", max(whole, 0)+1, first.last, i+1, a.last)
 		}
-		if a.order != first.order {
-			return fmt.Errorf("replicas 1 and %d applied different entries up to index %d", i+1, a.last)
+		if a.skipped == 0 && a.order != first.order {
+			return fmt.Errorf("replicas %d and %d applied different entries up to index %d", whole+1, i+1, a.last)
+		}
+		if most := first.count; whole >= 0 && (a.count > most || most-a.count > a.skipped) {
+			return fmt.Errorf("replica %d applied %d proposals and skipped %d entries, replica %d applied %d", i+1, a.count,
+				a.skipped, whole+1, most)
 		}
 	}
 	return nil

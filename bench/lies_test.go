@@ -224,7 +224,7 @@ func TestRateNotReached(t *testing.T) {
 	if r.Status != results.OK {
 		t.Fatalf("%s: %s", r.Status, r.Reason)
 	}
-	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "the offered rate of 1000/s was not reached") {
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "the offered rate of 1,000/s was not reached") {
 		t.Errorf("%q", r.Warnings)
 	}
 }
@@ -457,6 +457,7 @@ func TestNothingMeasuredIsInconclusive(t *testing.T) {
 	for name, r := range map[string]results.Trial{
 		"a round trip beyond the span": trialOf(steady, nil, slow),
 		"a rate below one in the span": trialOf(steady, openLoop(1), nil),
+		"an answer after the span":     trialOf(steady, openLoop(20), slow),
 		"unmeasured":                   trialOf(steady, func(s *Settings) { s.Unmeasured = true }, slow),
 	} {
 		if r.Status != results.Inconclusive || r.Reason != "no proposal was due and answered in the measured 100ms: raise --duration" {

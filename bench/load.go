@@ -1,13 +1,15 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/raftbench/raftbench/cluster"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -20,9 +22,9 @@ import (
 // connection of its own, so a latency holds nothing of a real client's way to the leader and back, and what a client
 // does is part of the leader's work.
 //
-// A client that finds no leader goes on looking; the time this takes is part of the proposal's latency. One that gets no
-// answer gives its proposal up after its patience, as real ones do: what became of it is unknown, an answer that comes
-// later changes no figure, and the client makes its next proposal to whoever leads then.
+// A client that finds no leader goes on looking; the time this takes is part of the proposal's latency. One that gets
+// no answer gives its proposal up after its patience, as real ones do: what became of it is unknown, an answer that
+// comes later changes no figure, and the client makes its next proposal to whoever leads then.
 type Load struct {
 	c       cluster.Cluster
 	ledger  *ledger
@@ -46,20 +48,20 @@ type Load struct {
 	idle     []*client // of an open loop
 	clients  []*client // all that have not given up
 	silent   int       // proposals that were given up and have no answer yet
-	last     raft.Time // of the last such answer
+	last     raft.Time // when the last commit was answered
 	windows  []*window
 	run      tally // not in the windows yet
 	err      error
 
 	// Of an open loop.
-	rate    float64
-	grid    grid
-	offered uint64
-	seed    *uint64   // of a Poisson process; nil: evenly spaced
-	stopped raft.Time // when Stop was called
-	after   int       // proposals made since then, which were due before
-	paced   bool      // the pacer has ended
-	grace   time.Duration
+	rate     float64
+	schedule schedule
+	offered  uint64
+	seed     *uint64   // of a Poisson process; nil: evenly spaced
+	stopped  raft.Time // when Stop was called
+	after    int       // proposals made since then, which were due before
+	paced    bool      // the pacer has ended
+	grace    time.Duration
 }
 
 // window is a span of a load in which what was due is recorded.
@@ -111,7 +113,8 @@ const retryAfter = time.Millisecond
 
 func newLoad(t *Trial, payloadBytes int) *Load {
 	l := &Load{c: t.Cluster, ledger: t.ledger, page: t.ledger.newPage(), watch: t.watch, payload: payloadBytes,
-		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness, patience: max(t.Timeout/3, time.Millisecond)}
+		bare: t.Unmeasured, leader: cluster.Leader(t.Cluster), grace: 2*t.beatPerCommit() + lateness,
+		patience: max(cmp.Or(t.Patience, t.Timeout/3), time.Millisecond)}
 	if t.Arrivals == ArrivalsPoisson {
 		l.seed = &t.seed
 	}
@@ -146,9 +149,9 @@ func (l *Load) Open(perSecond float64) {
 	l.begin(0)
 	l.mu.Lock()
 	l.rate = perSecond
-	l.grid, l.page.grid = newGrid(l.c.Now(), perSecond, l.seed), new(grid)
-	*l.page.grid = newGrid(l.grid.start, perSecond, l.seed) // the ledger's own
-	first := l.grid.at(0)
+	l.schedule, l.page.schedule = newSchedule(l.c.Now(), perSecond, l.seed), new(schedule)
+	*l.page.schedule = newSchedule(l.schedule.start, perSecond, l.seed) // the ledger's own
+	first := l.schedule.at(0)
 	l.mu.Unlock()
 	l.c.At(first, l.pace)
 }
@@ -160,8 +163,8 @@ func (l *Load) begin(total uint64) {
 	l.c.At(l.c.Now().Add(l.patience/patienceLooks), l.lookAfter)
 }
 
-// The most that waits for an answer at a time, in proposals of an open loop and in bytes of any load: what is due beyond
-// it is made later, its latency counting from when it was due. A leader takes no more bytes either.
+// The most that waits for an answer at a time, in proposals of an open loop and in bytes of any load: what is due
+// beyond it is made later, its latency counting from when it was due. A leader takes no more bytes either.
 const (
 	maxOpen      = 65536
 	maxOpenBytes = raft.DefaultMaxUncommittedBytes
@@ -172,7 +175,7 @@ const (
 const maxAfter = 65536
 
 // nextDue returns when an open loop's next proposal is due. The lock is held.
-func (l *Load) nextDue() raft.Time { return l.grid.at(l.offered) }
+func (l *Load) nextDue() raft.Time { return l.schedule.at(l.offered) }
 
 // pace makes all proposals that are due, and returns when the next is.
 func (l *Load) pace(now raft.Time) raft.Time {
@@ -211,9 +214,9 @@ func (l *Load) missed(w *window) uint64 {
 	if l.rate == 0 || l.stopped == 0 {
 		return 0
 	}
-	from, to := l.offered, l.grid.before(l.stopped)
+	from, to := l.offered, l.schedule.before(l.stopped)
 	if w != nil {
-		from, to = max(from, l.grid.before(w.from)), min(to, l.grid.before(w.to))
+		from, to = max(from, l.schedule.before(w.from)), min(to, l.schedule.before(w.to))
 	}
 	return max(to, from) - from
 }
@@ -350,7 +353,8 @@ func (l *Load) lookAfter(now raft.Time) raft.Time {
 	return now.Add(l.patience / patienceLooks)
 }
 
-// giveUp counts the client's proposal as unknown, and leaves it and the client's memory to the cluster. The lock is held.
+// giveUp counts the client's proposal as unknown, and leaves it and the client's memory to the cluster. The lock is
+// held.
 func (cl *client) giveUp() {
 	l := cl.load
 	l.page.giveUp(numberOf(cl.proposal.Data))
@@ -469,7 +473,8 @@ func (l *Load) note(cl *client, p *cluster.Proposal) {
 	}
 }
 
-// noteLate tells the ledger of an answer to a proposal that was given up. It must be true all the same. The lock is held.
+// noteLate tells the ledger of an answer to a proposal that was given up. It must be true all the same. The lock is
+// held.
 func (l *Load) noteLate(cl *client, p *cluster.Proposal) {
 	number := numberOf(p.Data)
 	if err := l.page.answerLate(number, p.Outcome); err != nil {
@@ -502,9 +507,9 @@ func (l *Load) fail(err error) {
 	l.stop()
 }
 
-// openWindow begins a span now; staged says that the stages are recorded as well, which one window of a trial may be. In
-// virtual time, a proposal that was due at this very moment is outside if it was made before, and inside otherwise, as
-// it is at the span's end the other way round: spans that follow one another neither share nor lose any.
+// openWindow begins a span now; staged says that the stages are recorded as well, which one window of a trial may be.
+// In virtual time, a proposal that was due at this very moment is outside if it was made before, and inside otherwise,
+// as it is at the span's end the other way round: spans that follow one another neither share nor lose any.
 func (l *Load) openWindow(staged bool) *window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -554,8 +559,8 @@ func (l *Load) Committed() uint64 {
 	return l.counts.Committed
 }
 
-// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop is not waited
-// for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
+// Settled reports whether the load is over and every proposal has been answered, or given up. The pacer of an open loop
+// is not waited for if all it would do is to find that nothing is left: at a low rate it sleeps for long.
 func (l *Load) Settled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -598,8 +603,8 @@ const lateness = 10 * time.Millisecond
 
 // notReached says that an open loop's rate was not reached, and what was.
 func (l *Load) notReached(w *window) string {
-	return fmt.Sprintf("the offered rate of %s/s was not reached: the group committed %.0f/s",
-		strconv.FormatFloat(l.rate, 'f', -1, 64), float64(w.finished)/w.span().Seconds())
+	return fmt.Sprintf("the offered rate of %s was not reached: the group committed %s",
+		units.PerSecond(l.rate), units.PerSecond(math.Round(float64(w.finished)/w.span().Seconds())))
 }
 
 // warnings says what a reader of the numbers must know.
@@ -608,19 +613,20 @@ func (l *Load) warnings(w *window) []string {
 	defer l.mu.Unlock()
 	var list []string
 	if w.gaveUp > 0 {
-		list = append(list, fmt.Sprintf("clients gave up what had no answer for %v, a third of --timeout, which is unknown and makes percentiles too low: proposals: %d",
-			l.patience.Round(time.Millisecond), w.gaveUp))
+		list = append(list, fmt.Sprintf("clients gave up what had no answer for %v, a third of --timeout, which is unknown and makes "+
+			"percentiles too low: proposals: %d", l.patience.Round(time.Millisecond), w.gaveUp))
 	}
 	if l.rate == 0 {
 		return list
 	}
 	missed := l.missed(w)
 	if due := w.counts.Proposed + missed; float64(w.answered) < 0.98*float64(due) {
-		list = append(list, fmt.Sprintf("%s: %d of the %d proposals due in the measured span were answered in it or within %v of its end: lower the rate, or percentiles tell how long the span was",
-			l.notReached(w), w.answered, due, l.grace.Round(time.Millisecond)))
+		list = append(list, fmt.Sprintf("%s: %d of the %d proposals due in the measured span were answered in it or within %v of "+
+			"its end: lower the rate, or percentiles tell how long the span was", l.notReached(w), w.answered, due, l.grace.Round(time.Millisecond)))
 	}
 	if missed > 0 {
-		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: percentiles are too low", missed))
+		list = append(list, fmt.Sprintf("%d proposals that were due in the measured span were never made and count as unknown: "+
+			"percentiles are too low", missed))
 	}
 	// What the harness itself adds to a latency: when it matters, it is told.
 	h := w.late

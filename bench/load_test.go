@@ -9,13 +9,14 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
 )
 
-// A client whose proposal is not answered for long goes on without it. An answer that comes after all changes no figure,
-// and does not touch what the client does by then.
+// A client whose proposal is not answered for long goes on without it. An answer that comes after all changes no
+// figure, and does not touch what the client does by then.
 func TestClientsGiveUp(t *testing.T) {
 	for _, outcome := range []cluster.Outcome{cluster.Committed, cluster.Failed, cluster.Unknown, cluster.Refused} {
 		for name, settings := range map[string]func(*Settings){"closed": nil, "open": openLoop(1000)} {
@@ -41,10 +42,35 @@ func TestClientsGiveUp(t *testing.T) {
 					t.Errorf("%q", text)
 				}
 				if want := uint64(150); name == "closed" && r.Window.Committed < want {
-					t.Errorf("%d commits in the span, want %d or more: its client did not go on", r.Window.Committed, want)
+					t.Errorf("%d commits in the span, want %d or more: its client did not go on",
+						r.Window.Committed, want)
 				}
 			})
 		}
+	}
+}
+
+// However long a trial is, its clients wait for a third of the timeout that was asked for, unless a commit takes so
+// long.
+func TestLongTrialsHaveNoMorePatience(t *testing.T) {
+	for _, c := range []struct{ duration, heartbeat, want time.Duration }{
+		{time.Second, 100 * time.Millisecond, 10 * time.Second},
+		{time.Hour, 100 * time.Millisecond, 10 * time.Second},
+		{time.Hour, time.Minute, 3 * time.Minute},
+	} {
+		m := estimated(t, "fast-loop", "steady")
+		m.Common.Timeout, m.Common.Duration = 30*time.Second, c.duration
+		m.Common.Heartbeat, m.Common.ElectionTimeout = c.heartbeat, 10*c.heartbeat
+		s := planned(t, m)[0].Settings
+		if s.Patience < c.want || s.Patience > 4*c.want || s.Timeout < 3*s.Patience {
+			t.Errorf("%+v: clients wait for %v, and everybody for %v", c, s.Patience, s.Timeout)
+		}
+	}
+	r := trialOf(steady, func(s *Settings) { s.Timeout, s.Patience = time.Minute, 20*time.Millisecond }, func(f *fake) {
+		f.late = lateAt(60, lateAnswer{as: cluster.Committed})
+	})
+	if text := strings.Join(r.Warnings, "\n"); !strings.Contains(text, "gave up what had no answer for 20ms") {
+		t.Errorf("%s: %s: %q", r.Status, r.Reason, text)
 	}
 }
 
@@ -147,8 +173,8 @@ func twoByTurn(t *Trial, leader raft.ID, sleep func()) bool {
 	return false
 }
 
-// The group freezes, as a whole or in part, for less and for more than a client's patience, under load, with and without
-// what a leader needs to find out that it leads no more: every trial has figures.
+// The group freezes, as a whole or in part, for less and for more than a client's patience, under load, with and
+// without what a leader needs to find out that it leads no more: every trial has figures.
 func TestFreezes(t *testing.T) {
 	eager, err := strategies.Parse("eager")
 	if err != nil {
@@ -184,7 +210,8 @@ func TestFreezes(t *testing.T) {
 				seed++
 				r := runTrial(context.Background(), p, seed, true, simulated)
 				if r.Status != results.OK || r.Window.Committed < want {
-					t.Errorf("%s for %v, %s, seed %d: %s: %s %+v", c.about, span, name, seed, r.Status, r.Reason, r.Window)
+					t.Errorf("%s for %v, %s, seed %d: %s: %s %+v",
+						c.about, span, name, seed, r.Status, r.Reason, r.Window)
 				}
 			}
 		}
@@ -193,13 +220,13 @@ func TestFreezes(t *testing.T) {
 
 // simulated opens groups in virtual time, 2 ms apart.
 func simulated(_ string, cfg cluster.Config) (cluster.Cluster, error) {
-	link := sim.LAN()
+	link := netem.LAN()
 	link.Delay = 2 * time.Millisecond
 	return sim.New(sim.Config{Config: cfg, Transport: "tcp", Links: func(_, _ raft.ID) sim.Link { return link }})
 }
 
-// What a load measures and counts is compared with what was known beforehand, and with what others counted: figures that
-// agree with each other are not enough.
+// What a load measures and counts is compared with what was known beforehand, and with what others counted: figures
+// that agree with each other are not enough.
 func TestLoadIsChecked(t *testing.T) {
 	for _, c := range []struct {
 		about  string
@@ -208,9 +235,9 @@ func TestLoadIsChecked(t *testing.T) {
 	}{
 		{"nothing", func(*Load) {}, ""},
 		{"counts from another moment than when it was due", func(l *Load) {
-			l.grid.start = l.grid.start.Add(time.Microsecond)
+			l.schedule.start = l.schedule.start.Add(time.Microsecond)
 		}, "and was made as if at"},
-		{"leaves out a place of the grid", func(l *Load) { l.offered++ }, "and was made as if at"},
+		{"leaves out a place of the schedule", func(l *Load) { l.offered++ }, "and was made as if at"},
 		{"forgets when what is under way was due", func(l *Load) {
 			for _, cl := range l.clients {
 				if cl.offered {
@@ -268,9 +295,8 @@ func TestLoadIsChecked(t *testing.T) {
 	}
 }
 
-// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial says
-// what was reached, not that it was too short.
-func TestOverload(t *testing.T) {
+// overload makes a trial at 1000/s in which ten proposals at most are open and each takes the latency to commit.
+func overload(latency time.Duration) results.Trial {
 	sc := steady
 	sc.Run = func(ctx context.Context, t *Trial) error {
 		if _, err := t.Elect(ctx); err != nil {
@@ -290,32 +316,47 @@ func TestOverload(t *testing.T) {
 		t.EndMeasure()
 		return nil
 	}
-	r := trialOf(sc, openLoop(1000), func(f *fake) {
-		f.latency = func(raft.Time) time.Duration { return 40 * time.Millisecond }
+	return trialOf(sc, openLoop(1000), func(f *fake) {
+		f.latency = func(raft.Time) time.Duration { return latency }
 	})
-	want := fmt.Sprintf("the offered rate of 1000/s was not reached: the group committed %.0f/s, and none of what was due "+
+}
+
+// A group that is far behind the rate commits a lot in the measured span, but nothing that was due in it: the trial says
+// what was reached, not that it was too short.
+func TestOverload(t *testing.T) {
+	r := overload(40 * time.Millisecond)
+	want := fmt.Sprintf("the offered rate of 1,000/s was not reached: the group committed %.0f/s, and none of what was due "+
 		"in the measured 100ms was answered before the trial's end: lower the rate below that", r.ThroughputPerSec)
 	if r.Status != results.Inconclusive || r.Reason != want || r.ThroughputPerSec < 200 || r.ThroughputPerSec > 300 {
 		t.Errorf("%s: %s", r.Status, r.Reason)
 	}
 }
 
-// A grid's places and moments belong together at any rate.
-func TestGrid(t *testing.T) {
+// So it does if nothing at all is committed in the measured span.
+func TestOverloadWithoutACommit(t *testing.T) {
+	r := overload(300 * time.Millisecond) // answers come around 0.3, 0.6, 0.9 and 1.2 s; the span is from 1 s to 1.1 s
+	want := "the offered rate of 1,000/s was not reached: nothing was committed in the measured 100ms: lower the rate, or raise --duration"
+	if r.Status != results.Inconclusive || r.Reason != want {
+		t.Errorf("%s: %s", r.Status, r.Reason)
+	}
+}
+
+// A schedule's places and moments belong together at any rate.
+func TestSchedule(t *testing.T) {
 	for _, perSecond := range []float64{0.001, 0.3, 1, 3, 7, 999.5, 1000, 3333, 1e6, 7e6} {
-		g := grid{start: 12345, interval: float64(time.Second) / perSecond}
+		s := schedule{start: 12345, interval: float64(time.Second) / perSecond}
 		for _, place := range []uint64{0, 1, 2, 3, 7, 10, 999, 1000, 123_456, 9_999_999} {
 			if float64(place)/perSecond > 1e9 {
 				continue // decades
 			}
-			at := g.at(place)
+			at := s.at(place)
 			if exact := 12345 + float64(place)/perSecond*1e9; float64(at) > exact+0.01 || float64(at) < exact-1.01 {
 				t.Errorf("at %v a second, place %d is at %d, want %.3f", perSecond, place, at, exact)
 			}
-			if n := g.before(at); n != place {
+			if n := s.before(at); n != place {
 				t.Errorf("at %v a second, %d are before place %d", perSecond, n, place)
 			}
-			if n := g.before(at + 1); n != place+1 {
+			if n := s.before(at + 1); n != place+1 {
 				t.Errorf("at %v a second, %d are not after place %d", perSecond, n, place)
 			}
 		}

@@ -31,12 +31,15 @@ type Matrix struct {
 	Clients    []int     // closed loops of the steady scenario
 	Rates      []float64 // open loops of the steady scenario, a second; if there are any, Clients is not used
 	Measure    []bool    // of the steady scenario: whether trials are measured in full; none: they are
-	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs whose
-	// election timeout is not above the heartbeat are errors.
+	// Heartbeats and ElectionTimeouts are axes if there are any; none: Common has the one value of all cells. Pairs
+	// whose election timeout is not above the heartbeat are errors.
 	Heartbeats       []time.Duration
 	ElectionTimeouts []time.Duration
 
-	Cuts []cluster.CutKind // of scenarios that cut links; none: silent
+	Cuts     []cluster.CutKind   // of scenarios that cut links; none: silent
+	Storages []string            // by name; none: mem
+	States   []int               // bytes of the state machine's state; none: Common's
+	Params   map[string][]string // values of the scenarios' parameters; of one that is not there, its default
 
 	// Common holds what does not vary; the fields that an axis sets are ignored.
 	Common Settings
@@ -65,77 +68,139 @@ func (m *Matrix) Plan() ([]Planned, error) {
 	}
 	var plan []Planned
 	if cells := m.cells(); cells*m.Repeat > MaxTrials {
-		return nil, fmt.Errorf("%s with %s each: want at most %d trials in one run", units.Count(cells, "cell"), units.Count(m.Repeat, "trial"), MaxTrials)
+		return nil, fmt.Errorf("%s with %s each: want at most %s in one run", units.Count(cells, "cell"),
+			units.Count(m.Repeat, "trial"), units.Count(MaxTrials, "trial"))
 	}
 	for _, name := range m.Scenarios {
 		scenario, ok := FindScenario(name)
 		if !ok {
 			return nil, fmt.Errorf("scenario %q is not known", name)
 		}
-		for _, transport := range m.Transports {
-			for _, nodes := range m.Nodes {
-				for _, payload := range m.Payloads {
-					for _, load := range m.loads(scenario) {
-						s := m.Common
-						s.Transport, s.Nodes, s.PayloadBytes = transport, nodes, payload
-						s.Clients, s.PerSecond = load.clients, load.perSecond
-						if s.Timeout == 0 {
-							s.Timeout = defaultTimeout
-						}
-						var err error
-						for _, timed := range m.timings() {
-							s.Heartbeat, s.ElectionTimeout = timed.heartbeat, timed.electionTimeout
-							if plan, err = m.planEngines(plan, scenario, s); err != nil {
-								return nil, err
-							}
-						}
-					}
-				}
-			}
+		s := m.Common
+		s.Params = nil // the scenario's own are set below
+		if s.Timeout == 0 {
+			s.Timeout = defaultTimeout
+		}
+		err := product(m.axes(scenario), s, func(s Settings) error {
+			p, err := m.planned(scenario, s, len(plan))
+			plan = append(plan, p)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return plan, nil
 }
 
-// planEngines adds the cells that differ in who runs the group, and in how.
-func (m *Matrix) planEngines(plan []Planned, scenario Scenario, s Settings) ([]Planned, error) {
-	for _, measured := range m.measures(scenario) {
-		for _, cut := range m.cuts(scenario) {
-			for _, engine := range m.engines() {
-				for _, strategy := range m.strategiesOf(&engine) {
-					s.Engine, s.Strategy, s.Unmeasured, s.Cut = engine, strategy, !measured, cut
-					p, err := m.planned(scenario, s, len(plan))
-					if err != nil {
-						return nil, err
-					}
-					plan = append(plan, p)
-				}
+// axis is one factor of a scenario's cells: so many values, each of which changes the settings.
+type axis struct {
+	values int
+	set    func(s *Settings, i int)
+}
+
+// axisOf is the axis that takes its values from a list.
+func axisOf[T any](list []T, set func(*Settings, T)) axis {
+	return axis{len(list), func(s *Settings, i int) { set(s, list[i]) }}
+}
+
+// axes returns those of a scenario, the one that varies least often first.
+func (m *Matrix) axes(scenario Scenario) []axis {
+	list := []axis{
+		axisOf(m.Transports, func(s *Settings, t string) { s.Transport = t }),
+		axisOf(m.Nodes, func(s *Settings, n int) { s.Nodes = n }),
+		axisOf(m.Payloads, func(s *Settings, n int) { s.PayloadBytes = n }),
+		axisOf(m.loads(scenario), func(s *Settings, o offered) { s.Clients, s.PerSecond = o.clients, o.perSecond }),
+		axisOf(m.timings(), func(s *Settings, t timing) { s.Heartbeat, s.ElectionTimeout = t.heartbeat, t.electionTimeout }),
+		axisOf(m.storages(), func(s *Settings, name string) { s.Storage = name }),
+		axisOf(m.states(), func(s *Settings, bytes int) { s.StateBytes = bytes }),
+		axisOf(m.measures(scenario), func(s *Settings, measured bool) { s.Unmeasured = !measured }),
+		axisOf(m.cuts(scenario), func(s *Settings, kind cluster.CutKind) { s.Cut = kind }),
+	}
+	for _, p := range scenario.Params {
+		values := m.Params[p.Name]
+		if v, ok := m.Common.Params[p.Name]; ok && len(values) == 0 {
+			values = []string{v}
+		} else if len(values) == 0 {
+			values = []string{p.Default}
+		}
+		list = append(list, axisOf(values, func(s *Settings, value string) {
+			s.Params = maps.Clone(s.Params)
+			if s.Params == nil {
+				s.Params = map[string]string{}
 			}
+			s.Params[p.Name] = value
+		}))
+	}
+	var runners []runner
+	for _, e := range m.engines() {
+		for _, strategy := range m.strategiesOf(&e) {
+			runners = append(runners, runner{e, strategy})
 		}
 	}
-	return plan, nil
+	return append(list, axisOf(runners, func(s *Settings, r runner) { s.Engine, s.Strategy = r.engine, r.strategy }))
+}
+
+// runner is who runs the group, and in which way.
+type runner struct {
+	engine   engines.Engine
+	strategy raft.Strategy
+}
+
+// product calls f with the settings of every combination.
+func product(axes []axis, s Settings, f func(Settings) error) error {
+	if len(axes) == 0 {
+		return f(s)
+	}
+	for i := range axes[0].values {
+		axes[0].set(&s, i)
+		if err := product(axes[1:], s, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cells returns how many there are.
 func (m *Matrix) cells() (n int) {
 	for _, name := range m.Scenarios {
 		scenario, _ := FindScenario(name)
-		for _, engine := range m.engines() {
-			n += len(m.Transports) * len(m.Nodes) * len(m.Payloads) * len(m.loads(scenario)) * len(m.measures(scenario)) *
-				len(m.cuts(scenario)) * len(m.timings()) * len(m.strategiesOf(&engine))
+		cells := 1
+		for _, a := range m.axes(scenario) {
+			cells *= a.values
 		}
+		n += cells
 	}
 	return n
+}
+
+// storages returns the points of the storage axis: memory if none are named.
+func (m *Matrix) storages() []string {
+	if len(m.Storages) == 0 {
+		return []string{StorageMem}
+	}
+	return m.Storages
+}
+
+// StorageMem is the storage that is memory, and durable at once.
+const StorageMem = "mem"
+
+// states returns the points of the axis of state sizes.
+func (m *Matrix) states() []int {
+	if len(m.States) == 0 {
+		return []int{m.Common.StateBytes}
+	}
+	return m.States
 }
 
 // overhead is what a trial takes beside its scenario: sockets, the first election, coming to rest.
 const overhead = 40 * time.Millisecond
 
-// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be measured.
+// longestTrial bounds what a trial may be expected to take: ten times as long, which is waited for, can still be
+// measured.
 const longestTrial = results.MaxLatency / 10
 
 func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error) {
-	s.Params = own(scenario, s.Params)
 	group := s.group(0)
 	if err := scenario.Prepare(&s, &group); err != nil {
 		return Planned{}, err
@@ -145,6 +210,7 @@ func (m *Matrix) planned(scenario Scenario, s Settings, id int) (Planned, error)
 		return Planned{}, fmt.Errorf("a trial of scenario %s with these settings would take more than %v: nothing longer is measured",
 			scenario.Name, longestTrial)
 	}
+	s.Patience = max(s.Timeout/3, 3*s.beatPerCommit())
 	s.Timeout = max(s.Timeout, 10*estimate)
 	if m.Virtual {
 		estimate = s.simulating(scenario, estimate)
@@ -184,26 +250,17 @@ func (m *Matrix) cellParams(scenario Scenario, s *Settings) map[string]string {
 	if scenario.Cuts {
 		set(results.ParamCut, s.Cut.String())
 	}
+	if len(m.Storages) > 0 {
+		set(results.ParamStorage, s.Storage)
+	}
+	if len(m.States) > 0 {
+		set(results.ParamState, units.Bytes(s.StateBytes))
+	}
 	if len(m.Heartbeats) > 0 {
 		set(results.ParamHeartbeat, s.Heartbeat.String())
 	}
 	if len(m.ElectionTimeouts) > 0 {
 		set(electionTimeoutParam, s.ElectionTimeout.String())
-	}
-	return params
-}
-
-// own returns the parameters that this scenario has, with their defaults.
-func own(scenario Scenario, given map[string]string) map[string]string {
-	if len(scenario.Params) == 0 {
-		return nil
-	}
-	params := map[string]string{}
-	for _, p := range scenario.Params {
-		params[p.Name] = p.Default
-		if v, ok := given[p.Name]; ok {
-			params[p.Name] = v
-		}
 	}
 	return params
 }
@@ -271,7 +328,8 @@ func (m *Matrix) check() error {
 
 func (m *Matrix) checkAxes() error {
 	if len(m.Cuts) > 0 && !slices.ContainsFunc(m.Scenarios, cuts) {
-		return fmt.Errorf("--cut has no effect on %s: it is for %s", strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
+		return fmt.Errorf("--cut has no effect on %s: it is for %s",
+			strings.Join(m.Scenarios, ", "), strings.Join(cutting(), ", "))
 	}
 	most := MaxNodes
 	if m.Virtual {
@@ -287,7 +345,8 @@ func (m *Matrix) checkAxes() error {
 	}
 	for _, b := range m.Payloads {
 		if b < MinPayloadBytes || b > MaxPayloadBytes {
-			return fmt.Errorf("--payload is %s: want %s to %s", units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
+			return fmt.Errorf("--payload is %s: want %s to %s",
+				units.Bytes(b), units.Bytes(MinPayloadBytes), units.Bytes(MaxPayloadBytes))
 		}
 	}
 	for _, c := range m.Clients {
@@ -302,7 +361,8 @@ func (m *Matrix) checkAxes() error {
 	}
 	for _, r := range m.Rates {
 		if !(r > 0 && r <= MaxPerSecond) {
-			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second", strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
+			return fmt.Errorf("--rate is %s: want above 0, and at most %.0f a second",
+				strconv.FormatFloat(r, 'g', -1, 64), MaxPerSecond)
 		}
 	}
 	for _, t := range m.timings() {
@@ -310,7 +370,8 @@ func (m *Matrix) checkAxes() error {
 		case t.heartbeat < time.Millisecond:
 			return fmt.Errorf("--heartbeat is %v: want 1ms or more", t.heartbeat)
 		case t.electionTimeout <= t.heartbeat:
-			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much", t.electionTimeout, t.heartbeat)
+			return fmt.Errorf("--election-timeout is %v: want more than the heartbeat of %v, better ten times as much",
+				t.electionTimeout, t.heartbeat)
 		case t.electionTimeout > MaxDuration:
 			return fmt.Errorf("--election-timeout is %v: want at most %v", t.electionTimeout, MaxDuration)
 		}
@@ -332,9 +393,11 @@ func (m *Matrix) checkCommon() error {
 	case c.Timeout < 0 || c.Timeout > MaxDuration:
 		return fmt.Errorf("--timeout is %v: want 0, for a default, to %v", c.Timeout, MaxDuration)
 	case !(c.Foreground > 0 && c.Foreground <= MaxPerSecond):
-		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second", c.Foreground, MaxPerSecond)
+		return fmt.Errorf("--foreground-rate is %v: want above 0, and at most %.0f a second",
+			c.Foreground, MaxPerSecond)
 	case c.MaxAppendBytes < 1 || c.MaxAppendBytes > raft.MaxMaxAppendBytes:
-		return fmt.Errorf("--max-append is %s: want 1 B to %s", units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
+		return fmt.Errorf("--max-append is %s: want 1 B to %s",
+			units.Bytes(c.MaxAppendBytes), units.Bytes(raft.MaxMaxAppendBytes))
 	}
 	return nil
 }

@@ -11,17 +11,17 @@ import (
 )
 
 // page is what the ledger knows of one load's proposals: what became of each, and, in an open loop, when each was due
-// by the grid, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which are
-// checked against it. The load's lock guards it.
+// by the schedule, which is known beforehand. It shares nothing with the load's counters, windows and histograms, which
+// are checked against it. The load's lock guards it.
 type page struct {
 	inTime fates // unknown: answered so, or given up
 	late   fates // of those that were given up, what was answered after all
 
-	grid    *grid     // nil in a closed loop
-	made    uint64    // proposals
-	stopped raft.Time // nothing is due from then on; 0 while that is not known
+	schedule *schedule // nil in a closed loop
+	made     uint64    // proposals
+	stopped  raft.Time // nothing is due from then on; 0 while that is not known
 
-	// The measured span of an open loop, as places in the grid.
+	// The measured span of an open loop, as places in the schedule.
 	first, end uint64        // from first on, before end
 	answered   uint64        // of them, in time, as committed
 	latencies  time.Duration // of those, all together
@@ -40,13 +40,13 @@ func (l *ledger) newPage() *page {
 }
 
 // issue notes that a proposal is made, and returns its place among the load's. The error says that it is not due when
-// the grid says.
+// the schedule says.
 func (p *page) issue(due raft.Time) (place uint64, err error) {
 	place = p.made
 	p.made++
-	if p.grid != nil && due != p.grid.at(place) {
+	if p.schedule != nil && due != p.schedule.at(place) {
 		err = fmt.Errorf("proposal %d of an open loop was due at %v, and was made as if at %v", place,
-			time.Duration(p.grid.at(place)), time.Duration(due))
+			time.Duration(p.schedule.at(place)), time.Duration(due))
 	}
 	return place, err
 }
@@ -58,7 +58,7 @@ func (p *page) answer(number, place uint64, outcome cluster.Outcome, applied raf
 	}
 	if outcome == cluster.Committed && place >= p.first && place < p.end {
 		p.answered++
-		p.latencies += applied.Sub(p.grid.at(place))
+		p.latencies += applied.Sub(p.schedule.at(place))
 	}
 	return nil
 }
@@ -103,29 +103,30 @@ func (f *fates) merge(other *fates) {
 // measure notes that the measured span begins, and endMeasure that it ends. A proposal that is due at such a moment is
 // before it if it was made before.
 func (p *page) measure(now raft.Time) {
-	if p.grid != nil {
-		p.first, p.end = max(p.made, p.grid.before(now)), math.MaxUint64
+	if p.schedule != nil {
+		p.first, p.end = max(p.made, p.schedule.before(now)), math.MaxUint64
 	}
 }
 
 func (p *page) endMeasure(now raft.Time) {
-	if p.grid != nil {
-		p.end = max(p.made, p.grid.before(now))
+	if p.schedule != nil {
+		p.end = max(p.made, p.schedule.before(now))
 	}
 }
 
 // missed returns how many proposals were due and never made, once nothing is made any more.
 func (p *page) missed() uint64 {
-	if p.grid == nil {
+	if p.schedule == nil {
 		return 0
 	}
-	return max(p.grid.before(p.stopped), p.made) - p.made
+	return max(p.schedule.before(p.stopped), p.made) - p.made
 }
 
-// checkSpan compares what was measured of an open loop with the grid. latency is nil if latencies were not recorded.
+// checkSpan compares what was measured of an open loop with the schedule. latency is nil if latencies were not
+// recorded.
 func (p *page) checkSpan(span results.Counts, latency *results.Histogram) error {
 	switch due := p.end - p.first; {
-	case p.grid == nil:
+	case p.schedule == nil:
 		return nil
 	case span.Proposed != due:
 		return fmt.Errorf("%d proposals of the open loop were due in the measured span, and %d were counted", due,

@@ -19,6 +19,9 @@ type Run struct {
 	Virtual bool // the cluster's time is not the wall clock's
 	Open    Opener
 	OpenOwn OwnOpener // for engines that open groups by themselves; nil if there are none
+	// Storage, if not nil, gives a trial's group a storage that is not memory. What it returns ends that.
+	// Engines that open groups by themselves keep what they store in the folder.
+	Storage func(name string, cfg *cluster.Config) (folder string, done func() error, err error)
 	// Starting, if not nil, is told before each trial: which of how many it is.
 	Starting func(position, total int, p *Planned, repeat int)
 	// Done gets each result. Its error ends the run.
@@ -47,7 +50,7 @@ func (r *Run) order() []position {
 func (r *Run) Estimate() time.Duration {
 	var sum time.Duration
 	for _, p := range r.Plan {
-		sum += p.Estimate * time.Duration(r.Repeat)
+		sum = min(sum+repeated(r.Repeat, p.Estimate), longestEstimate)
 	}
 	return sum
 }
@@ -90,13 +93,14 @@ func (r *Run) Do(ctx context.Context) error {
 // warmUpSpan is how long a process is warmed up.
 const warmUpSpan = time.Second
 
-// warmUp plays a short trial that is not recorded: the first that a process uses memory and sockets takes longer than any
-// later time, up to seconds on some machines, and would be part of the first trial only. What goes wrong in it goes wrong
-// in the first trial as well, which tells.
+// warmUp plays a short trial that is not recorded: the first that a process uses memory and sockets takes longer than
+// any later time, up to seconds on some machines, and would be part of the first trial only. What goes wrong in it goes
+// wrong in the first trial as well, which tells.
 func (r *Run) warmUp(ctx context.Context, p Planned) {
 	p.scenario = steady
 	s := &p.Settings
-	s.Warmup, s.Duration, s.Count, s.Timeout = 0, warmUpSpan, 0, min(s.Timeout, 10*time.Second)
+	s.Warmup, s.Duration, s.Count = 0, warmUpSpan, 0
+	s.Timeout, s.Patience = min(s.Timeout, 10*time.Second), 0
 	if s.PerSecond == 0 {
 		s.Clients = max(s.Clients, 1)
 	}
@@ -111,18 +115,37 @@ func (r *Run) trial(ctx context.Context, p *Planned, at position) (result result
 			result = results.Trial{Status: results.Invalid, Reason: fmt.Sprintf("broken invariant: %v", broken)}
 		}
 	}()
+	var folder string
 	open := r.Open
 	if own := &p.Settings.Engine; own.Open != nil {
 		open = func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
-			return r.OpenOwn(own, transport, cfg)
+			return r.OpenOwn(own, transport, folder, cfg)
 		}
+	}
+	if r.Storage != nil && p.Settings.Storage != "" && p.Settings.Storage != StorageMem {
+		var done func() error
+		inner := open
+		open = func(transport string, cfg cluster.Config) (c cluster.Cluster, err error) {
+			if folder, done, err = r.Storage(p.Settings.Storage, &cfg); err != nil {
+				return nil, err
+			}
+			return inner(transport, cfg)
+		}
+		defer func() {
+			if done == nil {
+				return
+			}
+			if err := done(); err != nil {
+				result.Warnings = append(result.Warnings, fmt.Sprintf("what the trial stored could not be removed: %v", err))
+			}
+		}()
 	}
 	return runTrial(ctx, p, seedOf(r.Seed, at.repeat), r.Virtual, open)
 }
 
-// seedOf gives every repeat a seed, the same in every run with the same seed. All cells share it, so that what is compared
-// was drawn alike: the same packets are lost, the same timeouts run out, as far as the cells do not differ (common random
-// numbers, see Law and Kelton, "Simulation Modeling and Analysis").
+// seedOf gives every repeat a seed, the same in every run with the same seed. All cells share it, so that what is
+// compared was drawn alike: the same packets are lost, the same timeouts run out, as far as the cells do not differ
+// (common random numbers, see Law and Kelton, "Simulation Modeling and Analysis").
 func seedOf(seed uint64, repeat int) uint64 {
 	return rand.NewPCG(seed, uint64(repeat)).Uint64()
 }

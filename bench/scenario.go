@@ -34,7 +34,7 @@ type Scenario struct {
 }
 
 // Scenarios is the table of all scenarios, in the order in which they are listed.
-var Scenarios = []Scenario{steady, lag, diverge, failover}
+var Scenarios = []Scenario{steady, lag, diverge, failover, restart}
 
 // FindScenario returns the scenario of that name.
 func FindScenario(name string) (Scenario, bool) {

@@ -34,5 +34,5 @@ func (s *Settings) simulating(scenario Scenario, trial time.Duration) time.Durat
 	messages := rounds * 2 * float64(s.Nodes-1)
 	bytes := commits * float64(s.Nodes) * float64(s.PayloadBytes)
 	work := commits*float64(simulateCommit) + messages*float64(simulateMessage) + bytes*simulateByteNs
-	return simulateTrial + time.Duration(work)
+	return simulateTrial + time.Duration(min(work, float64(longestEstimate)))
 }

@@ -8,10 +8,15 @@ import (
 )
 
 var steady = Scenario{
-	Name:     "steady",
-	Doc:      "nothing fails: clients propose, in a closed loop or at a rate, and every commit is timed",
-	Prepare:  func(*Settings, *cluster.Config) error { return nil },
-	Estimate: func(s *Settings) time.Duration { return s.Warmup + s.Duration },
+	Name:    "steady",
+	Doc:     "nothing fails: clients propose, in a closed loop or at a rate, and every commit is timed",
+	Prepare: func(*Settings, *cluster.Config) error { return nil },
+	Estimate: func(s *Settings) time.Duration {
+		if s.Count > 0 {
+			return s.Warmup + s.countTakes()
+		}
+		return s.Warmup + s.Duration
+	},
 	Run: func(ctx context.Context, t *Trial) error {
 		if _, err := t.Elect(ctx); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -35,8 +36,9 @@ type Trial struct {
 // Opener makes a group with this transport.
 type Opener func(transport string, cfg cluster.Config) (cluster.Cluster, error)
 
-// OwnOpener makes a group of an engine that opens groups by itself, over this transport.
-type OwnOpener func(e *engines.Engine, transport string, cfg cluster.Config) (cluster.Cluster, error)
+// OwnOpener makes a group of an engine that opens groups by itself, over this transport. data is the folder for what it
+// stores, "" for memory.
+type OwnOpener func(e *engines.Engine, transport, data string, cfg cluster.Config) (cluster.Cluster, error)
 
 // runTrial plays one trial to its end and judges it. Whatever goes wrong is told in the result. A panic goes on, after
 // the group is closed.
@@ -65,11 +67,17 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	if err == nil {
 		err = t.quiesce(ctx)
 	}
+	if stopped := t.stopped(); err != nil && stopped != nil {
+		err = stopped // it is why
+	}
 	for _, l := range t.loads {
 		l.Stop()
 	}
 	if w, ok := c.(interface{ Warnings() []string }); ok {
 		t.Result.Warnings = append(t.Result.Warnings, w.Warnings()...)
+	}
+	if n, ok := c.(interface{ NetworkFigures() map[string]uint64 }); ok {
+		t.Result.Network = n.NetworkFigures()
 	}
 	closed = true
 	if e := c.Close(); err == nil {
@@ -98,17 +106,35 @@ func runTrial(ctx context.Context, p *Planned, seed uint64, virtual bool, open O
 	return t.Result
 }
 
+// stopped returns why a replica has stopped by itself, nil if none has.
+func (t *Trial) stopped() error {
+	for id := raft.ID(1); id <= raft.ID(t.Cluster.Size()); id++ {
+		if err := t.Cluster.Status(id).Err; err != nil {
+			return fmt.Errorf("replica %d has stopped: %w", id, err)
+		}
+	}
+	return nil
+}
+
 // empty reports whether a trial that is about its load has measured nothing of it. Where a catch-up or a failover was
 // timed, the load is a bystander.
 func (t *Trial) empty() bool {
 	w := t.window
-	return w != nil && w.to != 0 && t.Result.CatchUp == nil && t.Result.Failover == nil && (w.finished == 0 || t.Result.Window.Committed == 0)
+	return w != nil && w.to != 0 && t.Result.CatchUp == nil && t.Result.Failover == nil && t.Result.Restart == nil && (w.finished == 0 || t.Result.Window.Committed == 0)
 }
 
+// emptyReason says why a trial is empty. It is the rate that was too high if some of what was due was never answered;
+// else the span was too short.
 func (t *Trial) emptyReason() string {
-	if l, w := t.measured, t.window; l.rate > 0 && w.finished > 0 {
+	l, w := t.measured, t.window
+	if due := t.Result.Window; l.rate > 0 && due.Committed < due.Proposed {
+		span := w.span().Round(time.Millisecond)
+		if w.finished == 0 {
+			return fmt.Sprintf("the offered rate of %s was not reached: nothing was committed in the measured %v: lower the rate, or raise --duration",
+				units.PerSecond(l.rate), span)
+		}
 		return fmt.Sprintf("%s, and none of what was due in the measured %v was answered before the trial's end: lower the rate below that",
-			l.notReached(w), w.span())
+			l.notReached(w), span)
 	}
 	span, raise := t.Duration, "--duration"
 	if t.Count > 0 {
@@ -212,7 +238,8 @@ func (t *Trial) CatchUp(ctx context.Context, load *Load, leader, follower raft.I
 	}
 	if err := t.Cluster.Wait(ctx, t.Timeout, t.watch.caughtUp); err != nil {
 		if now := cluster.Leader(t.Cluster); now != leader {
-			return fmt.Errorf("the leader changed from replica %d to %d while replica %d caught up", leader, now, follower)
+			return fmt.Errorf("the leader changed from replica %d to %d while replica %d caught up",
+				leader, now, follower)
 		}
 		return fmt.Errorf("replica %d did not catch up: %w", follower, err)
 	}
@@ -231,8 +258,9 @@ func (t *Trial) healingPhase() time.Duration {
 }
 
 // quiesce stops the load, heals everything, and waits until every proposal has been answered and all replicas have
-// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is elected
-// after it may have found entries of earlier terms, which only another proposal commits: now and then one is made.
+// applied the same log. One proposal that commits ends what an earlier term may have left open. A leader that is
+// elected after it may have found entries of earlier terms, which only another proposal commits: now and then one is
+// made.
 func (t *Trial) quiesce(ctx context.Context) error {
 	for _, l := range t.loads {
 		l.Stop()
@@ -272,7 +300,8 @@ func (t *Trial) quiesce(ctx context.Context) error {
 	}
 	for _, s := range seen[1:] {
 		if first := seen[0]; s.Digest != first.Digest {
-			return invalid("replicas 1 and %d applied different logs up to index %d: digests %016x and %016x", s.ID, s.Applied, first.Digest, s.Digest)
+			return invalid("replicas 1 and %d applied different logs up to index %d: digests %016x and %016x",
+				s.ID, s.Applied, first.Digest, s.Digest)
 		}
 	}
 	t.Result.LogDigest = fmt.Sprintf("%016x", seen[0].Digest)
@@ -307,7 +336,8 @@ func (t *Trial) describe() string {
 		if !s.Up {
 			role = "down"
 		}
-		list = append(list, fmt.Sprintf("replica %d (%s, term %d) has applied %d of %d entries", id, role, s.Term, s.Applied, s.Last))
+		list = append(list, fmt.Sprintf("replica %d (%s, term %d) has applied %d of %d entries",
+			id, role, s.Term, s.Applied, s.Last))
 	}
 	return strings.Join(list, ", ")
 }
@@ -413,7 +443,8 @@ func (t *Trial) judgeStages(w *window) error {
 		sum += h.Sum()
 	}
 	if all := w.latency.Sum(); sum > all || w.queue.Count() == w.latency.Count() && sum != all {
-		return fmt.Errorf("the stages of %d proposals take %v, the latencies of %d take %v", w.queue.Count(), sum, w.latency.Count(), all)
+		return fmt.Errorf("the stages of %d proposals take %v, the latencies of %d take %v",
+			w.queue.Count(), sum, w.latency.Count(), all)
 	}
 	for _, h := range []*results.Histogram{t.watch.announce, t.watch.all} {
 		if t.Engine.Strategies && h.Count() != w.queue.Count() {

@@ -61,6 +61,13 @@ func newWatch(l *ledger, replicas int) *watch {
 // Applied passes entries on to the ledger: cluster.Observer.
 func (w *watch) Applied(now raft.Time, id raft.ID, e raft.Entries) { w.ledger.apply(id, e, w.given) }
 
+// Restored tells the ledger, and notes that everything up to the snapshot has arrived: cluster.Observer.
+func (w *watch) Restored(now raft.Time, id raft.ID, s raft.Snapshot) {
+	w.ledger.restore(id, s.Index)
+	w.Events(now, id, []raft.Event{{Kind: raft.EventCommitted, Index: s.Index, Term: s.Term},
+		{Kind: raft.EventApplied, Index: s.Index, Term: s.Term}})
+}
+
 // Events follows a replica: cluster.Observer.
 func (w *watch) Events(now raft.Time, id raft.ID, events []raft.Event) {
 	w.mu.Lock()

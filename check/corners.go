@@ -7,6 +7,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/strategies"
 )
 
 // Faults that the ordinary schedule leaves out, since each needs several things to happen in the right order. They come
@@ -63,6 +64,72 @@ func (d drawer) burst(p *Plan) Fault {
 	f.For = min(d.span(p.Group.ElectionTimeout, 10*p.Group.ElectionTimeout), p.Length-f.At)
 	f.Span = d.span(p.Link.Delay/4, min(8*p.Link.Delay, p.Group.Heartbeat))
 	return f
+}
+
+// statePage is the size of what a state machine's state is made of, beside its digest.
+const statePage = 4096
+
+// snapshots adds to most plans that logs are compacted and snapshots sent, in small pieces, and now and then crashes while
+// one is under way.
+func (p *Plan) snapshots(anyStrategy bool) {
+	d, g := drawer{rand.New(rand.NewPCG(p.Seed, 0x736e6170))}, &p.Group
+	if d.chance(0.2) {
+		return
+	}
+	g.SnapshotEntries, g.SnapshotTrailing = 1+d.IntN(pick(d, 6, 60)), d.IntN(40)
+	if d.chance(0.3) {
+		g.SnapshotTrailing = 0
+	}
+	g.ChunkBytes, g.MaxChunks = 1+d.IntN(pick(d, 10, 50, 200)), 1+d.IntN(4)
+	if d.chance(0.2) { // some pages, in chunks of which there are not too many
+		g.StateBytes = statePage * (1 + d.IntN(3))
+		g.ChunkBytes = 200 + d.IntN(2000)
+	}
+	if d.chance(0.5) {
+		g.MaxLagBytes = 1 + d.IntN(2000)
+	}
+	if anyStrategy {
+		c := pick(d, strategies.CatchUps()...)
+		s, err := strategies.Parse(strategies.String(g.Strategy) + "," + strategies.AxisCatchUp + "=" + c.Name)
+		if err != nil {
+			panic(err)
+		}
+		g.Strategy = s
+	}
+	if d.chance(0.5) {
+		for range 1 + d.IntN(4) {
+			f := Fault{Kind: TransferFault, At: d.span(0, p.Length*3/4), Chance: d.Float64(), Span: d.span(0, 4*p.Link.Delay+2*p.Disk.Sync)}
+			f.For = min(d.span(g.Heartbeat, 3*g.ElectionTimeout), p.Length-f.At)
+			p.Faults = append(p.Faults, f)
+		}
+	}
+}
+
+// midTransfer crashes a replica a moment after a part of a snapshot has left, while a fault asks for that: one of the two
+// that it concerns.
+func (r *run) midTransfer(from, to raft.ID) {
+	for _, f := range r.active {
+		if f.Kind != TransferFault {
+			continue
+		}
+		r.active = slices.DeleteFunc(r.active, func(a *Fault) bool { return a == f })
+		own := rand.New(rand.NewPCG(r.plan.Seed, uint64(f.At)))
+		id := to
+		if own.IntN(3) == 0 {
+			id = from
+		}
+		r.c.At(r.c.Now().Add(time.Duration(own.Int64N(int64(f.Span)+1))), func(now raft.Time) raft.Time {
+			if r.stopped || r.down[id] {
+				return 0
+			}
+			crash := *f
+			crash.Who = []raft.ID{id}
+			r.crash(&crash, id)
+			r.c.At(now.Add(f.For), func(raft.Time) raft.Time { r.restart(id); return 0 })
+			return 0
+		})
+		return
+	}
 }
 
 // slowKinds are the faults that make things late and lose nothing.

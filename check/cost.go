@@ -52,8 +52,9 @@ type search struct {
 	rounds int
 	limit  int
 	shared uint64
-	life   int  // the follower's
-	lost   bool // the follower's log has changed meanwhile: no promise holds
+	life   int    // the follower's
+	first  uint64 // the leader's log began there when the search did
+	lost   bool   // the follower's log has changed meanwhile: no promise holds
 
 	rejects map[uint64]bool // numbers of the requests whose rejection has arrived, in this leadership
 	fresh   int             // rejections that have arrived in this turn for the first time
@@ -66,6 +67,7 @@ type search struct {
 	flights   flights
 	highest   uint64 // index of the last entry that was sent, in this leadership
 	again     bool   // entries have been sent again in this turn
+	chunks    int    // parts of a snapshot sent in this turn
 	beats     int    // AppendEntries that carried neither entries nor news, since the first of them
 	since     raft.Time
 }
@@ -108,6 +110,8 @@ func (v *Invariants) events(w *watched, events []raft.Event) {
 			if e.Probe {
 				v.found(w, e)
 			}
+		case raft.EventChunk:
+			w.turn.chunks++
 		case raft.EventSent:
 			v.sentAlone(w, e)
 		}
@@ -128,7 +132,7 @@ func (v *Invariants) rejected(w *watched, e *raft.Event) {
 	}
 	if s.rounds == 0 {
 		d := v.diverged(w, peer, e.Prev, &s.shared)
-		s.limit, s.life, s.lost = v.searches.rejections(d), peer.life, false
+		s.limit, s.life, s.lost, s.first = v.searches.rejections(d), peer.life, false, w.was.First
 	}
 	s.rounds++
 	if peer.life != s.life || peer.node == nil || peer.was.Term != w.was.Term {
@@ -136,6 +140,15 @@ func (v *Invariants) rejected(w *watched, e *raft.Event) {
 	}
 	if s.lost {
 		return
+	}
+	if first := w.was.First; s.shared+1 < first {
+		if first != s.first { // it was compacted meanwhile, and the search goes on at its beginning
+			s.lost = true
+			return
+		}
+		if s.rounds == s.limit+1 { // at the log's beginning: the follower needs a snapshot
+			return
+		}
 	}
 	if s.rounds > s.limit {
 		v.fail(Cost, w, "the search for where the log of %d agrees takes %d rejections or more, %s promises at most %d",
@@ -200,7 +213,7 @@ func (v *Invariants) diverged(leader, follower *watched, probe uint64, shared *u
 // rewound: nextIndex goes back for a reason only.
 func (v *Invariants) rewound(w *watched, p, was *raft.Progress) {
 	in := &w.turn.last
-	if !(w.turn.tick && p.Stalled) && !w.turn.reachable && !(in.handling && in.message.From == p.Peer && !in.again) {
+	if !(w.turn.tick && (p.Stalled || p.Snapshot != was.Snapshot)) && !w.turn.reachable && !(in.handling && in.message.From == p.Peer && !in.again) {
 		v.fail(Cost, w, "nextIndex of %d goes back from %d to %d without an answer that asks for it", p.Peer, was.Next, p.Next)
 	}
 }

@@ -131,11 +131,11 @@ func (v *Invariants) sendGate(w *watched, s *raft.Status, st *search, p, was *ra
 		g.passed(w.now)
 		g.since = since // what is left has waited as long
 	}
-	if p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing {
+	if p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing || p.Snapshot != was.Snapshot {
 		g.since = 0 // it begins again
 	}
 	g.waits(!p.Probing && p.Next <= s.Last, w.now)
-	if p.Stalled || p.InFlight >= v.limit() && v.rules.send.name != "window" || p.InFlight >= v.maxInFlight() ||
+	if p.Snapshot != 0 || p.Stalled || p.InFlight >= v.limit() && v.rules.send.name != "window" || p.InFlight >= v.maxInFlight() ||
 		p.InFlightBytes >= v.maxInFlightBytes() {
 		g.free, g.held = w.now, true
 	}
@@ -185,7 +185,9 @@ func (v *Invariants) committedEarly(w *watched, s *raft.Status) {
 // applyGate follows the Apply gate, after the core was asked what it wants.
 func (v *Invariants) applyGate(w *watched, s *raft.Status) {
 	g := &w.applyGate
-	if s.Applied > w.was.Applied {
+	if installed := s.First > w.was.Applied+1; installed {
+		g.since = 0 // what waited is in the snapshot
+	} else if s.Applied > w.was.Applied {
 		g.passed(w.now)
 		v.hasty(w, strategies.AxisApply, v.rules.apply, g, int(s.Commit-w.was.Applied))
 		if v.rules.apply.name == "ride" && s.Role != raft.Leader && !w.turn.append {

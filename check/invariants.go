@@ -29,18 +29,20 @@ type Invariants struct {
 	recent    *termRecord // the one last used
 	given     uint64      // entries up to this term were there at the start
 	largest   uint64      // bytes of the largest entry
+	machine   prefixes
 
 	err      *Violation
 	progress []raft.Progress // scratch
 
-	searches searchLimits
-	opens    struct{ send, commit, apply bool } // these gates are always open
-	rules    struct{ send, commit, announce, apply gateRule }
-	window   int                                  // the Send gate's, 0 if it has none
-	hold     func(from, to raft.ID) time.Duration // for how long a message is kept before it is sent; nil: none is
-	later    func(d time.Duration, do func())     // does something after a while
-	lossless bool                                 // nothing is lost on the way, nor overtaken, and nobody crashes: what is late comes
-	exact    bool                                 // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
+	searches  searchLimits
+	opens     struct{ send, commit, apply bool } // these gates are always open
+	rules     struct{ send, commit, announce, apply gateRule }
+	window    int                                  // the Send gate's, 0 if it has none
+	hold      func(from, to raft.ID) time.Duration // for how long a message is kept before it is sent; nil: none is
+	later     func(d time.Duration, do func())     // does something after a while
+	transfers func(from, to raft.ID)               // told of each part of a snapshot that is sent; nil: nobody
+	lossless  bool                                 // nothing is lost on the way, nor overtaken, and nobody crashes: what is late comes
+	exact     bool                                 // timers fire to the nanosecond: no replica is ever stopped or busy, no clock goes wrong
 }
 
 // version is an entry that some replica had at an index.
@@ -70,16 +72,19 @@ type logEnd struct{ index, term uint64 }
 // watched is what is known of one replica.
 type watched struct {
 	id   raft.ID
-	node *raft.Node    // nil while it is down
-	disk *cluster.Disk // what is durable there
-	life int           // counted from 1
+	node *raft.Node     // nil while it is down
+	of   *cluster.Shell // around it
+	disk durable        // nil before its first life
+	life int            // counted from 1
 
 	now      raft.Time // by its own clock
 	was      raft.Status
 	log      []uint64 // terms of the entries, from index 1
 	progress []raft.Progress
 	searches []search // by place in progress
-	applied  uint64   // last index given to the state machine
+	applied  uint64   // last index that the state machine has
+	tasks    int      // snapshots that its disk is busy with
+	digested uint64   // up to where it was held against the entries
 	promised uint64   // the highest term it has ever told anybody, in any life
 	looks    int
 
@@ -157,11 +162,11 @@ func (v *Invariants) term(t uint64) *termRecord {
 }
 
 // start begins to watch a life of a replica.
-func (v *Invariants) start(now raft.Time, id raft.ID, node *raft.Node, disk *cluster.Disk) {
+func (v *Invariants) start(now raft.Time, id raft.ID, of *cluster.Shell, disk durable) {
 	w := v.replica(id)
-	saved := disk.Saved()
-	*w = watched{id: id, node: node, disk: disk, life: w.life + 1, now: now, was: node.Status(), log: w.log[:0],
-		applied: saved.Applied, promised: w.promised, knew: w.knew, heard: longAgo}
+	saved, node := disk.Durable(), of.Core().(*cluster.Node).Node
+	*w = watched{id: id, node: node, of: of, disk: disk, life: w.life + 1, now: now, was: node.Status(), log: w.log[:0],
+		applied: saved.Snapshot.Index, promised: w.promised, knew: w.knew, heard: longAgo}
 	w.saved.term, w.saved.vote = saved.Term, saved.Vote
 	s := &w.was
 	if s.Term != saved.Term || s.Vote != saved.Vote {
@@ -173,18 +178,19 @@ func (v *Invariants) start(now raft.Time, id raft.ID, node *raft.Node, disk *clu
 	if mine := v.term(saved.Term).votes[id]; mine != 0 && saved.Vote != mine {
 		v.fail(ElectionSafety, w, "its disk has forgotten that it voted for %d in term %d", mine, saved.Term)
 	}
-	// What was compacted is committed.
-	for i := uint64(1); i < s.First; i++ {
-		if i > v.Committed() {
-			v.fail(Order, w, "its log begins at %d, but only %d entries are committed", s.First, len(v.committed))
-			return
-		}
-		w.log = append(w.log, v.committed[i-1].term)
+	if s.Applied != saved.Snapshot.Index || s.First > s.Applied+1 {
+		v.fail(Order, w, "it starts with %d entries applied and a log from %d on, its snapshot ends at %d", s.Applied, s.First, saved.Snapshot.Index)
+	}
+	v.begins(w, s, node.Log())
+	if v.err != nil {
+		return
 	}
 	v.appended(w, s, node.Log(), s.First)
 	if s.Applied > v.Committed() {
 		v.fail(Order, w, "it starts with %d entries applied, but only %d are committed", s.Applied, len(v.committed))
+		return
 	}
+	v.digest(w)
 }
 
 // stop ends a life.
@@ -207,6 +213,11 @@ func (v *Invariants) look(w *watched, now raft.Time) {
 	was := &w.was
 	if s.Term != was.Term || s.Vote != was.Vote || s.Role != was.Role || s.Leader != was.Leader {
 		v.role(w, &s)
+	}
+	if s.First != was.First {
+		if v.begins(w, &s, log); v.err != nil {
+			return
+		}
 	}
 	if s.Last != uint64(len(w.log)) || s.Last > 0 && log.LastTerm() != w.log[s.Last-1] {
 		v.changed(w, &s, log)
@@ -283,7 +294,7 @@ func (v *Invariants) elected(w *watched, s *raft.Status) {
 		return
 	}
 	t.leader, t.life = w.id, w.life
-	if d := w.disk.Saved(); d.Term == s.Term && d.Vote == w.id {
+	if d := w.disk.Durable(); d.Term == s.Term && d.Vote == w.id {
 		t.votes[w.id] = w.id
 	}
 	votes := 0
@@ -422,31 +433,9 @@ func (v *Invariants) indexes(w *watched, s *raft.Status, log *raft.Log) {
 // durable: what a node takes for durable is on its disk.
 func (v *Invariants) durable(w *watched, s *raft.Status, log *raft.Log) {
 	own, _ := log.Term(s.Durable)
-	if !onDisk(w, s.Durable, own) {
+	if !v.onDisk(w, s.Durable, own) {
 		v.fail(QuorumDurable, w, "it takes entry %d of term %d for durable, its disk has %s", s.Durable, own, diskAt(w, s.Durable))
 	}
-}
-
-// onDisk reports whether a replica's disk holds an entry, or has compacted it away, which only happens to entries that
-// every replica has applied.
-func onDisk(w *watched, i, term uint64) bool {
-	if w.disk == nil {
-		return false
-	}
-	l := w.disk.Saved().Log
-	if i+1 < l.First() {
-		return true
-	}
-	t, ok := l.Term(i)
-	return ok && t == term
-}
-
-func diskAt(w *watched, i uint64) string {
-	l := w.disk.Saved().Log
-	if t, ok := l.Term(i); ok {
-		return fmt.Sprintf("term %d there", t)
-	}
-	return fmt.Sprintf("entries up to %d", l.Last())
 }
 
 // commits follows a commitIndex that has moved.
@@ -487,7 +476,7 @@ func (v *Invariants) commits(w *watched, s *raft.Status) {
 func (v *Invariants) quorumHolds(w *watched, i uint64) {
 	c, holders := v.committed[i-1], 0
 	for _, r := range v.replicas {
-		if onDisk(r, i, c.term) {
+		if v.onDisk(r, i, c.term) {
 			holders++
 		}
 	}
@@ -541,7 +530,7 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 			w.searches[i].told = 0
 		}
 		w.searches[i].flights.changed = true
-		if p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing {
+		if p.Snapshot != was.Snapshot || p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing {
 			w.searches[i].flights.begins()
 		}
 		v.inFlight(w, p)
@@ -559,7 +548,7 @@ func (v *Invariants) matched(w *watched, s *raft.Status, p *raft.Progress, was u
 		}
 		return
 	}
-	if peer.disk.Saved().Term == s.Term && !onDisk(peer, p.Match, w.log[p.Match-1]) {
+	if peer.disk.Durable().Term == s.Term && !v.onDisk(peer, p.Match, w.log[p.Match-1]) {
 		v.fail(QuorumDurable, w, "it takes %d for having entry %d of term %d (before: %d), whose disk has %s",
 			p.Peer, p.Match, w.log[p.Match-1], was, diskAt(peer, p.Match))
 	}
@@ -592,12 +581,15 @@ func (v *Invariants) rest(w *watched, now raft.Time) {
 	s := &w.was
 	if s.Applied != w.applied {
 		v.fail(StateMachine, w, "it says that %d entries are applied, its state machine was given %d", s.Applied, w.applied)
+		return
 	}
+	v.digest(w)
 	// One proposal that is taken while there is room may go beyond the limit, by its own size.
 	held, uncommitted := cmp.Or(v.cfg.MaxHeld, raft.DefaultMaxHeld), cmp.Or(v.cfg.MaxUncommittedBytes, raft.DefaultMaxUncommittedBytes)
 	if q := w.node.Queues(); q.Held > held || q.PendingSaves > held || q.UncommittedBytes > uint64(uncommitted)+v.largest {
 		v.fail(Bounded, w, "%d messages are held back, %d saves are under way and %d bytes are not committed", q.Held, q.PendingSaves, q.UncommittedBytes)
 	}
+	v.memory(w, s)
 	if s.Role == raft.Leader {
 		v.leaderWaits(w, s)
 		if ticked {
@@ -634,6 +626,7 @@ func (v *Invariants) applies(w *watched, run raft.Entries) {
 			return
 		}
 		w.applied = e.Index
+		v.machine.apply(e)
 	}
 }
 

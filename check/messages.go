@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -22,6 +23,7 @@ type turn struct {
 	append          bool  // an AppendEntries came in
 	committed       bool  // as a leader: commitIndex has moved
 	appends         int   // AppendEntries sent
+	chunks          int   // parts of snapshots that the core has given out and that have not left
 }
 
 // input is one message, and how things stood before it.
@@ -46,9 +48,9 @@ func (v *Invariants) receives(w *watched, now raft.Time, from raft.ID, frame []b
 	}
 	w.turn.messages++
 	w.turn.answered = false
-	in.message.From, in.message.To, in.message.Entries.Bytes = from, w.id, nil
+	in.message.From, in.message.To, in.message.Entries.Bytes, in.message.Chunk = from, w.id, nil, nil
 	in.before, in.deadline = w.was, w.node.Deadline()
-	w.turn.append = w.turn.append || in.message.Type == raft.AppendEntries
+	w.turn.append = w.turn.append || in.message.Type == raft.AppendEntries || in.message.Type == raft.InstallSnapshot
 	in.live = (v.cfg.CheckQuorum || in.message.PreVote) && w.was.Leader != 0 && (w.was.Role == raft.Leader || now.Sub(w.heard) < v.cfg.ElectionTimeout)
 	if in.message.Type == raft.AppendEntriesReply {
 		v.answersFlight(w, &in.message)
@@ -75,10 +77,11 @@ func (v *Invariants) handled(w *watched, now raft.Time) {
 	if m.Type == raft.RequestVote && in.live && s.Term != was.Term {
 		v.fail(Live, w, "a RequestVote of %d moves it from term %d to %d, though it hears a live leader", m.From, was.Term, s.Term)
 	}
-	if m.Type == raft.AppendEntries && m.Term == s.Term && s.Leader == m.From {
+	if (m.Type == raft.AppendEntries || m.Type == raft.InstallSnapshot) && m.Term == s.Term && s.Leader == m.From {
 		w.heard = max(w.heard, now)
 	}
-	if m.Type == raft.AppendEntriesReply && s.Role == raft.Leader && m.Term == s.Term && len(w.searches) > 0 {
+	if (m.Type == raft.AppendEntriesReply || m.Type == raft.InstallSnapshotReply) && s.Role == raft.Leader && m.Term == s.Term &&
+		len(w.searches) > 0 {
 		w.searches[placeOf(w.id, m.From)].heard = w.now
 	}
 	if m.Type == raft.RequestVote && !m.PreVote && m.Term == s.Term && s.Vote == 0 && !in.live && !v.ahead(w, logEnd{m.LastLogIndex, m.LastLogTerm}) {
@@ -98,7 +101,7 @@ func (v *Invariants) timer(w *watched, now raft.Time) {
 	switch {
 	case voted && was.Vote == m.From && was.Term == s.Term: // for the second time: asked again
 	case m.Type == raft.RequestVoteReply: // it may have begun to stand
-	case voted, m.Type == raft.AppendEntries && m.Term == s.Term:
+	case voted, (m.Type == raft.AppendEntries || m.Type == raft.InstallSnapshot) && m.Term == s.Term:
 		if left := deadline.Sub(now); left < v.cfg.ElectionTimeout || left > 2*v.cfg.ElectionTimeout {
 			v.fail(Live, w, "after a %v that it follows its election timer is %v, want %v to twice that", m.Type, left, v.cfg.ElectionTimeout)
 		}
@@ -110,6 +113,9 @@ func (v *Invariants) timer(w *watched, now raft.Time) {
 // settled ends a turn. Every request is answered, if only with the present term: a replica left behind learns from that.
 func (v *Invariants) settled(w *watched) {
 	t := &w.turn
+	if v.err == nil && w.node != nil && t.chunks != 0 {
+		v.fail(Live, w, "%d parts of snapshots that it has decided to send have not left", t.chunks)
+	}
 	if v.err == nil && w.node != nil && t.messages == 1 && !t.others && !t.answered && w.node.Queues().Held == 0 {
 		switch m, was := &t.last.message, &t.last.before; {
 		case m.Type == raft.RequestVote, m.Type == raft.AppendEntries && !(was.Role == raft.Leader && m.Term == was.Term):
@@ -117,10 +123,10 @@ func (v *Invariants) settled(w *watched) {
 		}
 	}
 	t.tick, t.reachable, t.campaign, t.others, t.messages, t.sent = false, false, false, false, 0, 0
-	t.append, t.committed, t.appends = false, false, 0
+	t.append, t.committed, t.appends, t.chunks = false, false, 0, 0
 	for i := range w.searches {
 		w.searches[i].fresh, w.searches[i].again = 0, false
-		w.searches[i].flights.tried = false
+		w.searches[i].flights.tried, w.searches[i].chunks = false, 0
 	}
 }
 
@@ -177,7 +183,7 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 	if w.node == nil {
 		return
 	}
-	d := w.disk.Saved()
+	d := w.disk.Durable()
 	if !m.PreVote {
 		w.promised = max(w.promised, m.Term)
 		if d.Term < m.Term {
@@ -194,6 +200,10 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 		v.asksVote(w, m, d)
 	case raft.RequestVoteReply:
 		v.repliesVote(w, m, d)
+	case raft.InstallSnapshot:
+		v.sendsChunk(w, m)
+	case raft.InstallSnapshotReply:
+		v.repliesChunk(w, m)
 	}
 	if q := &w.turn.last.message; m.To == q.From && m.Seq == q.Seq && (m.Type == raft.AppendEntriesReply || m.Type == raft.RequestVoteReply) {
 		w.turn.answered = true
@@ -203,7 +213,7 @@ func (v *Invariants) sends(w *watched, m *raft.Message) {
 // mostSent is how many messages one turn may lead to: far more than a window's worth to every other replica.
 const mostSent = 100_000
 
-func (v *Invariants) asksVote(w *watched, m *raft.Message, d raft.Saved) {
+func (v *Invariants) asksVote(w *watched, m *raft.Message, d storage.State) {
 	if m.PreVote {
 		return // a poll promises nothing; one that waited for the disk may be out of date
 	}
@@ -220,7 +230,7 @@ func (v *Invariants) asksVote(w *watched, m *raft.Message, d raft.Saved) {
 	t.campaigns[w.id] = logEnd{m.LastLogIndex, m.LastLogTerm}
 }
 
-func (v *Invariants) repliesVote(w *watched, m *raft.Message, d raft.Saved) {
+func (v *Invariants) repliesVote(w *watched, m *raft.Message, d storage.State) {
 	if m.PreVote {
 		v.repliesPoll(w, m)
 		return
@@ -318,7 +328,7 @@ func (v *Invariants) repliesEntries(w *watched, m *raft.Message) {
 	}
 	s := w.node.Status()
 	if s.Term > m.Term { // it has moved on before this was handed out, and may have begun to remove the entry
-		if d := w.disk.Saved(); d.Term == m.Term && m.Match > d.Log.Last() {
+		if d := w.disk.Durable(); d.Term == m.Term && m.Match > max(d.Log.Last(), d.Snapshot.Index) {
 			v.fail(QuorumDurable, w, "it acknowledges entry %d, its disk has %s", m.Match, diskAt(w, m.Match))
 		}
 		return
@@ -328,7 +338,7 @@ func (v *Invariants) repliesEntries(w *watched, m *raft.Message) {
 		return
 	}
 	own := w.log[m.Match-1]
-	if w.disk.Saved().Term == m.Term && !onDisk(w, m.Match, own) {
+	if w.disk.Durable().Term == m.Term && !v.onDisk(w, m.Match, own) {
 		v.fail(QuorumDurable, w, "it acknowledges entry %d of term %d, its disk has %s", m.Match, own, diskAt(w, m.Match))
 	}
 	if l := v.replicas[m.To-1]; l.node != nil && l.was.Role == raft.Leader && l.was.Term == m.Term &&

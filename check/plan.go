@@ -9,6 +9,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -58,6 +59,7 @@ const (
 	BridgeFault    FaultKind = "bridge"    // two sides that only one replica connects
 	CrashFault     FaultKind = "crash"     // with a restart after it
 	TornFault      FaultKind = "torn"      // a crash that leaves a part of what was being written
+	TransferFault  FaultKind = "transfer"  // a crash in the middle of sending a snapshot, of the one or of the other
 	PauseFault     FaultKind = "pause"
 	LossFault      FaultKind = "loss"
 	DuplicateFault FaultKind = "duplicate"
@@ -74,7 +76,7 @@ const (
 
 // FaultKinds lists all kinds of faults.
 func FaultKinds() []FaultKind {
-	return []FaultKind{SplitFault, PartialFault, OneWayFault, BridgeFault, CrashFault, TornFault, PauseFault, LossFault,
+	return []FaultKind{SplitFault, PartialFault, OneWayFault, BridgeFault, CrashFault, TornFault, TransferFault, PauseFault, LossFault,
 		DuplicateFault, ReorderFault, DelayFault, SlowDiskFault, StallFault, SkewFault, CampaignFault, LateFault, BurstFault, RetryFault}
 }
 
@@ -140,15 +142,12 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	if d.chance(0.3) {
 		g.MaxAppendBytes, g.MaxInFlight = 64+d.IntN(512), 1+d.IntN(8)
 	}
-	if d.chance(0.4) {
-		g.Retain = uint64(1 + d.IntN(200))
-	}
 
 	p.Transport = pick(d, "datagram", "datagram", "datagram", "datagram", "mem", "quic", "tcp")
 	p.Link = sim.Link{Delay: d.span(20*time.Microsecond, time.Millisecond)}
 	if d.chance(0.5) {
 		p.Link.Jitter = time.Duration(d.Float64() * float64(p.Link.Delay))
-		p.Link.Distribution = pick(d, sim.Uniform, sim.Normal)
+		p.Link.Distribution = pick(d, netem.Uniform, netem.Normal)
 	}
 	if d.chance(0.6) {
 		p.Disk = sim.Disk{Write: d.span(0, 20*time.Microsecond), Sync: d.span(20*time.Microsecond, time.Millisecond)}
@@ -165,7 +164,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 	p.Clients = 1 + d.IntN(6)
 	p.Think = p.Length / time.Duration(50+d.IntN(150))
 	if d.chance(0.2) { // so that logs are compacted under way, too
-		p.Clients, p.Think, g.Retain = 6+d.IntN(6), p.Length/time.Duration(600+d.IntN(600)), uint64(1+d.IntN(50))
+		p.Clients, p.Think = 6+d.IntN(6), p.Length/time.Duration(600+d.IntN(600))
 	}
 	p.Patience = g.ElectionTimeout * time.Duration(1+d.IntN(5))
 	p.MaxBytes = pick(d, 0, 16, 100, 300)
@@ -197,6 +196,7 @@ func Draw(seed uint64, limits Limits) (*Plan, error) {
 			p.Breakage = OneWayFault // without both, whoever hears nobody deposes leaders for ever
 		}
 	}
+	p.snapshots(limits.Strategy == "")
 	p.corners()
 	return p, nil
 }
@@ -222,7 +222,7 @@ func (d drawer) strategy() string {
 		backups = append(backups, k.Name)
 	}
 	text := pick(d, backups...)
-	for _, axis := range strategies.Axes()[1:] {
+	for _, axis := range strategies.Axes()[1:5] {
 		if d.chance(0.4) {
 			continue // the standard gate
 		}
@@ -319,7 +319,7 @@ func ahead(a, b []uint64) bool {
 func (d drawer) faults(p *Plan) {
 	var kinds []FaultKind
 	for _, k := range FaultKinds() {
-		if k != RetryFault && k != LateFault && k != BurstFault && d.chance(0.35) {
+		if k != RetryFault && k != TransferFault && k != LateFault && k != BurstFault && d.chance(0.35) {
 			kinds = append(kinds, k)
 		}
 	}
@@ -409,17 +409,21 @@ func (p *Plan) String() string {
 	if p.CPU > 0 {
 		fmt.Fprintf(&b, ", %v of CPU a message", p.CPU)
 	}
-	retain, inFlight, appendBytes := "all", "as many as by default", "of the default size"
-	if g.Retain > 0 {
-		retain = fmt.Sprint(g.Retain)
-	}
+	inFlight, appendBytes := "as many as by default", "of the default size"
 	if g.MaxInFlight > 0 {
 		inFlight = fmt.Sprint(g.MaxInFlight)
 	}
 	if g.MaxAppendBytes > 0 {
 		appendBytes = fmt.Sprintf("of at most %d bytes", g.MaxAppendBytes)
 	}
-	fmt.Fprintf(&b, "\nentries retained: %s; AppendEntries in flight: %s, %s\n", retain, inFlight, appendBytes)
+	fmt.Fprintf(&b, "\nAppendEntries in flight: %s, %s\n", inFlight, appendBytes)
+	if g.SnapshotEntries > 0 {
+		fmt.Fprintf(&b, "a snapshot of %s when %d more entries are applied, %d kept before it\nchunks in flight: at most %d, of at most %d bytes\n",
+			several(g.StateBytes/statePage, "page"), g.SnapshotEntries, g.SnapshotTrailing, g.MaxChunks, g.ChunkBytes)
+		if g.MaxLagBytes > 0 {
+			fmt.Fprintf(&b, "for a replica that is behind: at most %d bytes of log\n", g.MaxLagBytes)
+		}
+	}
 	fmt.Fprintf(&b, "%s for %v, %d of %s not empty at the start", several(p.Clients, "client"), short(p.Length), filled(g.Boot), several(g.Replicas, "log"))
 	for _, f := range p.Faults {
 		fmt.Fprintf(&b, "\n%4d %v", f.Number, f)

@@ -45,7 +45,7 @@ func (p *Plan) Play(ctx context.Context, logLines int) (out *Outcome, err error)
 	r.v.exact = p.CPU == 0 && p.Breakage != PauseFault && !slices.ContainsFunc(p.Faults, func(f Fault) bool {
 		return f.Kind == PauseFault || f.Kind == SkewFault || f.Kind == BurstFault
 	})
-	r.v.lossless = p.losesNothing()
+	r.v.lossless, r.v.transfers = p.losesNothing(), r.midTransfer
 	if slices.ContainsFunc(p.Faults, func(f Fault) bool { return f.Kind == LateFault }) {
 		r.v.hold, r.v.later = r.hold, func(d time.Duration, do func()) {
 			r.c.At(r.c.Now().Add(d), func(raft.Time) raft.Time { do(); return 0 })
@@ -213,6 +213,9 @@ func (r *run) begin(f *Fault, number int) {
 	case BurstFault:
 		r.fire(f)
 		r.gather(f, number)
+		return
+	case TransferFault:
+		r.active = append(r.active, f) // it fires when there is one: see midTransfer
 		return
 	case LateFault:
 		r.standAgain(f, number)
@@ -557,7 +560,11 @@ func (r *run) searching() (search, transfer time.Duration) {
 	if g.MaxAppendBytes == 0 {
 		lag /= 64 // of at most 400 bytes, over any transport
 	}
-	return 2 * time.Duration(rounds) * each, time.Duration(lag) * each
+	chunks := 0 // one in each round, if they overtake each other
+	if g.SnapshotEntries > 0 {
+		chunks = 2 + (snapshotBytes+g.StateBytes)/g.ChunkBytes
+	}
+	return 2 * time.Duration(rounds) * each, time.Duration(lag+chunks) * each
 }
 
 func (r *run) statuses() string {
@@ -644,6 +651,11 @@ func (r *run) Applied(now raft.Time, id raft.ID, run raft.Entries) {
 			r.machine.apply(e)
 		}
 	}
+}
+
+// Restored is of no interest here: somebody has applied before what a snapshot holds. cluster.Observer.
+func (r *run) Restored(now raft.Time, id raft.ID, s raft.Snapshot) {
+	r.note("%d goes on from a snapshot of everything up to %d", id, s.Index)
 }
 
 // note adds a line to the log of the last events.

@@ -5,25 +5,26 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
 // Watch makes a group's replicas, and those that are started again later, be watched: it takes the place of the
-// configuration's Engine and Observer, the latter being told as before. The group must run this project's own core, and
-// all of it in one goroutine, as cluster/sim does.
+// configuration's Engine and Observer, the latter being told as before. The group must run this project's own core, all of it
+// in one goroutine, and on storage whose durable state can be looked at, as cluster/sim does.
 func Watch(cfg *cluster.Config) *Invariants {
 	inner := *cfg // as it was
 	v := NewInvariants(&inner)
 	tell := cfg.Observer
 	cfg.Observer = &observer{v, tell}
-	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		m := &member{v: v, w: v.replica(id), Host: host}
-		inside, err := cluster.NewReplica(id, cfg, m, disk)
+	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		m := &member{v: v, w: v.replica(id), Host: host, Storage: store}
+		inside, err := cluster.NewReplica(id, cfg, m, m)
 		if err != nil {
 			return nil, err
 		}
-		m.Replica = inside.(*cluster.Replica)
-		v.start(host.Now(), id, m.Node(), disk)
+		m.shell = inside.(*cluster.Shell)
+		v.start(host.Now(), id, m.shell, store.(durable))
 		return m, nil
 	}
 	return v
@@ -55,11 +56,20 @@ func (o *observer) Applied(now raft.Time, id raft.ID, e raft.Entries) {
 	}
 }
 
-// member is a replica, and the host that it sees: everything that goes in or out passes here. Times are by the replica's
-// own clock.
+// Restored is called when the state machine goes on from a snapshot.
+func (o *observer) Restored(now raft.Time, id raft.ID, s raft.Snapshot) {
+	o.v.restored(o.v.replica(id), s)
+	if o.tell != nil {
+		o.tell.Restored(now, id, s)
+	}
+}
+
+// member is a replica, and the host and the storage that it sees: everything that goes in or out passes here. Times are by
+// the replica's own clock.
 type member struct {
-	*cluster.Replica
+	shell *cluster.Shell
 	cluster.Host
+	storage.Storage
 	v *Invariants
 	w *watched
 
@@ -68,58 +78,57 @@ type member struct {
 }
 
 func (m *member) Propose(now raft.Time, p *cluster.Proposal) {
-	m.Replica.Propose(now, p)
+	m.shell.Propose(now, p)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Receive(now raft.Time, from raft.ID, frame []byte) error {
 	m.v.receives(m.w, now, from, frame)
-	err := m.Replica.Receive(now, from, frame)
+	err := m.shell.Receive(now, from, frame)
 	m.v.handled(m.w, now)
 	return err
 }
 
 func (m *member) Saved(now raft.Time, seq uint64) {
 	m.w.turn.others = true
-	m.Replica.Saved(now, seq)
+	m.shell.Saved(now, seq)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Tick(now raft.Time) {
 	m.w.turn.tick, m.w.turn.others = true, true
-	m.Replica.Tick(now)
+	m.shell.Tick(now)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Campaign(now raft.Time) {
 	m.w.turn.campaign, m.w.turn.others = true, true
-	m.Replica.Campaign(now)
+	m.shell.Campaign(now)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Reachable(now raft.Time, peer raft.ID) {
 	m.w.turn.reachable, m.w.turn.others = true, true
 	m.v.beginsFlights(m.w, peer)
-	m.Replica.Reachable(now, peer)
+	m.shell.Reachable(now, peer)
 	m.v.look(m.w, now)
 }
 
 func (m *member) Settle(now raft.Time) {
 	m.w.now = max(m.w.now, now)
-	m.Replica.Settle(now)
+	m.shell.Settle(now)
 	m.v.rest(m.w, now)
-	m.v.countersAtRest(m.w, m.Replica.Counters())
+	m.v.countersAtRest(m.w, m.shell.Counters())
 }
 
-// Pending passes on what the host knows of proposals that wait: cluster.Bringer.
-func (m *member) Pending() bool {
-	b, knows := m.Host.(cluster.Bringer)
-	return knows && b.Pending()
-}
+// Deadline, Status and Counters are the replica's.
+func (m *member) Deadline() raft.Time        { return m.shell.Deadline() }
+func (m *member) Status() cluster.Status     { return m.shell.Status() }
+func (m *member) Counters() cluster.Counters { return m.shell.Counters() }
 
 func (m *member) Abandon() {
 	m.v.stop(m.w.id)
-	m.Replica.Abandon()
+	m.shell.Abandon()
 }
 
 func (m *member) Send(to raft.ID, class transports.Class, head []byte, body ...[]byte) {
@@ -156,5 +165,5 @@ func (m *member) Send(to raft.ID, class transports.Class, head []byte, body ...[
 
 func (m *member) Save(s raft.Save) bool {
 	m.v.saves(m.w, &s)
-	return m.Host.Save(s)
+	return m.Storage.Save(s)
 }

@@ -10,25 +10,31 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/strategies"
 )
 
-// host is one whose disk does wrong.
-type host struct {
-	cluster.Host
+// disk is one that does wrong.
+type disk struct {
+	storage.Storage
 	id   raft.ID
-	save func(h cluster.Host, s raft.Save) bool
+	save func(inner storage.Storage, s raft.Save) bool
 }
 
-func (h *host) Save(s raft.Save) bool {
-	if h.save != nil {
-		return h.save(h.Host, s)
+func (d *disk) Save(s raft.Save) bool {
+	if d.save != nil {
+		return d.save(d.Storage, s)
 	}
-	return h.Host.Save(s)
+	return d.Storage.Save(s)
 }
 
-// broken plays a calm group on such hosts and returns the rule that was broken.
-func broken(t *testing.T, plant func(*host)) check.Rule {
+// Durable is that of the simulator's disk.
+func (d *disk) Durable() storage.State {
+	return d.Storage.(interface{ Durable() storage.State }).Durable()
+}
+
+// broken plays a calm group on such disks and returns the rule that was broken.
+func broken(t *testing.T, plant func(*disk)) check.Rule {
 	t.Helper()
 	s, err := strategies.Parse("eager")
 	if err != nil {
@@ -37,12 +43,12 @@ func broken(t *testing.T, plant func(*host)) check.Rule {
 	cfg := cluster.Config{Replicas: 3, Strategy: s, Heartbeat: 10 * time.Millisecond, ElectionTimeout: 100 * time.Millisecond, NoOp: true, Seed: 1}
 	rules := check.Watch(&cfg)
 	watched := cfg.Engine
-	cfg.Engine = func(id raft.ID, cfg *cluster.Config, h cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		bad := &host{Host: h, id: id}
+	cfg.Engine = func(id raft.ID, cfg *cluster.Config, h cluster.Host, store storage.Storage) (cluster.Member, error) {
+		bad := &disk{Storage: store, id: id}
 		if plant != nil {
 			plant(bad)
 		}
-		return watched(id, cfg, bad, disk)
+		return watched(id, cfg, h, bad)
 	}
 	c, err := sim.New(sim.Config{Config: cfg})
 	if err != nil {
@@ -86,24 +92,24 @@ func broken(t *testing.T, plant func(*host)) check.Rule {
 }
 
 // What surrounds the core can break its promises too: the rules notice.
-func TestHostsThatLie(t *testing.T) {
+func TestDisksThatLie(t *testing.T) {
 	if rule := broken(t, nil); rule != "" {
 		t.Errorf("%s is broken and nothing was planted", rule)
 	}
 	for _, c := range []struct {
 		about string
-		plant func(*host)
+		plant func(*disk)
 		want  check.Rule
 	}{
-		{"a disk that writes nothing and says it did", func(h *host) {
-			h.save = func(cluster.Host, raft.Save) bool { return true }
+		{"a disk that writes nothing and says it did", func(d *disk) {
+			d.save = func(storage.Storage, raft.Save) bool { return true }
 		}, check.QuorumDurable},
-		{"a disk that forgets whom it voted for", func(h *host) {
-			h.save = func(inner cluster.Host, s raft.Save) bool { s.Vote = 0; return inner.Save(s) }
+		{"a disk that forgets whom it voted for", func(d *disk) {
+			d.save = func(inner storage.Storage, s raft.Save) bool { s.Vote = 0; return inner.Save(s) }
 		}, check.QuorumDurable},
-		{"one disk of three that loses entries", func(h *host) {
-			if h.id == 2 {
-				h.save = func(inner cluster.Host, s raft.Save) bool { s.Entries = nil; return inner.Save(s) }
+		{"one disk of three that loses entries", func(d *disk) {
+			if d.id == 2 {
+				d.save = func(inner storage.Storage, s raft.Save) bool { s.Entries = nil; return inner.Save(s) }
 			}
 		}, check.QuorumDurable},
 	} {

@@ -119,6 +119,24 @@ func (c *Clients) answerOrphans(now raft.Time, e raft.Entries) {
 	c.orphans = kept
 }
 
+// Skip tells those whose entries a snapshot has covered: what the member would have applied up to this index, whose term
+// is known, is not seen any more.
+func (c *Clients) Skip(now raft.Time, index, term uint64) {
+	open := append(c.orphans, c.queue[c.head:]...)
+	clear(c.queue)
+	c.orphans, c.queue, c.head = nil, c.queue[:0], 0
+	var covered, kept []*Proposal
+	for _, p := range open {
+		if p.Index <= index {
+			covered = append(covered, p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	c.orphans = kept
+	unknown(covered)
+}
+
 // Deadline returns when Tick has something to do; Never if it has not.
 func (c *Clients) Deadline() raft.Time {
 	if len(c.orphans) == 0 {

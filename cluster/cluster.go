@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 )
 
 // Cluster is a group of replicas under a scenario's control. Its replicas have the IDs 1 to n.
@@ -110,8 +111,14 @@ type Config struct {
 	// Yield makes a driver on the wall clock let other goroutines run between a message and what follows from it, so that
 	// what they bring is part of the same batch. This project's driver does not need it: see engines/etcd.
 	Yield bool
-	// Retain is how many entries that every replica has applied are kept before memory is used again; 0 keeps all.
-	Retain uint64
+
+	// Snapshots: see raft.Config. StateBytes is the size of the state machine's state beside its digest.
+	SnapshotEntries, SnapshotBytes, SnapshotTrailing int
+	ChunkBytes, MaxChunks, MaxLagBytes               int
+	StateBytes                                       int
+	// OpenStorage opens a replica's storage, in each of its lives; nil for memory that survives them. A simulated group
+	// has disks of its own.
+	OpenStorage func(storage.Options) (storage.Storage, error)
 	// Boot gives replicas a saved state to start from; those that are not in it start empty.
 	Boot map[raft.ID]Boot
 	// Observer is told what happens; nil for nobody. Without one, proposals carry no stages.
@@ -140,6 +147,9 @@ type Observer interface {
 	// Applied gives the entries that a replica applies, in order. A replica that was restarted may apply again what it
 	// had applied before it crashed.
 	Applied(now raft.Time, id raft.ID, entries raft.Entries)
+	// Restored tells that a replica goes on from a snapshot, which its leader sent or which it had when it was started: it
+	// applies no entry up to that index.
+	Restored(now raft.Time, id raft.ID, s raft.Snapshot)
 }
 
 // Conditions is what links do to whole messages, as a course's simulated network does: it is no emulation of packets on
@@ -225,6 +235,7 @@ type Stages struct {
 type Status struct {
 	raft.Status
 	Up     bool   // neither crashed nor closed
+	Err    error  // why it stopped by itself: its storage failed
 	Digest uint64 // of all entries applied so far, in order: equal for equal logs
 }
 
@@ -241,11 +252,24 @@ type Counters struct {
 }
 
 // NewMember makes a member by the group's engine.
-func (c *Config) NewMember(id raft.ID, host Host, disk *Disk) (Member, error) {
+func (c *Config) NewMember(id raft.ID, host Host, store storage.Storage) (Member, error) {
 	if c.Engine != nil {
-		return c.Engine(id, c, host, disk)
+		return c.Engine(id, c, host, store)
 	}
-	return NewReplica(id, c, host, disk)
+	return NewReplica(id, c, host, store)
+}
+
+// Save returns the boot state as a replica would have saved it.
+func (b *Boot) Save() raft.Save {
+	run := raft.Entries{First: 1}
+	for _, e := range b.Entries {
+		run.Append(e.Term, e.Data)
+	}
+	s := raft.Save{Seq: 1, Term: b.Term, Vote: b.Vote}
+	if run.Count > 0 {
+		s.Entries = []raft.Entries{run}
+	}
+	return s
 }
 
 // Add adds other to c.

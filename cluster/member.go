@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -12,7 +13,7 @@ type Member interface {
 	Propose(now raft.Time, p *Proposal)
 	// Receive handles a frame that another member sent. The error says that it cannot be read.
 	Receive(now raft.Time, from raft.ID, frame []byte) error
-	// Saved tells that the save with this number, for which Host.Save returned false, is durable, and all before it.
+	// Saved tells that the save with this number, for which Storage.Save returned false, is durable, and all before it.
 	Saved(now raft.Time, seq uint64)
 	// Tick fires the timers that are due.
 	Tick(now raft.Time)
@@ -38,12 +39,15 @@ type Host interface {
 	Now() raft.Time
 	// Send sends the frame that head and the pieces of body make together, having copied all of them.
 	Send(to raft.ID, class transports.Class, head []byte, body ...[]byte)
-	// Save makes s durable, or starts to, having copied what it needs. It returns true if s is durable already;
-	// otherwise the host calls Saved later.
-	Save(s raft.Save) bool
-	// Compactable returns the index up to which every member of the group has applied the log.
-	Compactable() uint64
+	// Pending reports whether proposals wait, which the host will bring, and call Settle once more, before it lets
+	// anything go.
+	Pending() bool
+	// Background runs work, which may wait for a disk, where it delays nobody, and then, with the member as in any of its
+	// methods, then. Either may happen before it returns. If the member's life ends meanwhile, then is called nevertheless.
+	Background(work func(), then func(now raft.Time))
+	// Fail stops the member for good, as a crash does: its storage or its state can no longer be relied on.
+	Fail(error)
 }
 
-// Engine makes a member that starts from what its disk holds.
-type Engine func(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error)
+// Engine makes a member that starts from what its storage holds. The storage calls Saved through the host.
+type Engine func(id raft.ID, cfg *Config, host Host, store storage.Storage) (Member, error)

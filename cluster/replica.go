@@ -1,40 +1,28 @@
 package cluster
 
 import (
-	"slices"
-
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
-// Replica is the Member that runs this project's own core: a raft.Node, its disk, its state machine and the clients
-// that wait for it.
-type Replica struct {
-	id       raft.ID
-	cfg      *Config
-	host     Host
-	disk     *Disk
-	node     *raft.Node
-	leading  bool
-	counters Counters
-
-	bringer Bringer        // the host, if it is one; nil to send everything apart
-	held    []raft.Message // of this round: see post
-
-	digest  xxhash.Digest // of what was applied
-	message raft.Message  // the one being handled
-	head    []byte        // scratch
-	body    [][]byte      // scratch
-
-	pruning Pruning
-	clients Clients
-	marks   watermarks
+// Node is the Core that is this project's own: a raft.Node whose messages travel in the encoding of transports.
+type Node struct {
+	*raft.Node
+	id      raft.ID
+	message raft.Message // the one being handled
+	out     Output
+	head    []byte   // of all frames of an Output, one after the other
+	body    [][]byte // likewise
 }
 
-// NewReplica starts a replica from its disk: an Engine. Errors wrap raft.ErrConfig.
-func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) {
+// NewReplica starts a member that runs this project's own core from what its storage holds: an Engine. Errors wrap
+// raft.ErrConfig, or are the storage's.
+func NewReplica(id raft.ID, cfg *Config, host Host, store storage.Storage) (Member, error) {
+	state, err := store.Load()
+	if err != nil {
+		return nil, err
+	}
 	voters := make([]raft.ID, cfg.Replicas)
 	for i := range voters {
 		voters[i] = raft.ID(i + 1)
@@ -44,180 +32,65 @@ func NewReplica(id raft.ID, cfg *Config, host Host, disk *Disk) (Member, error) 
 		Seed: cfg.Seed, PreVote: cfg.PreVote, CheckQuorum: cfg.CheckQuorum, NoOp: cfg.NoOp, Events: cfg.Events(),
 		MaxAppendBytes: cfg.MaxAppendBytes, MaxInFlight: cfg.MaxInFlight, MaxEntryBytes: cfg.MaxEntryBytes,
 		MaxUncommittedBytes: cfg.MaxUncommittedBytes, MaxHeld: cfg.MaxHeld,
-	}, disk.Saved())
+		SnapshotEntries: cfg.SnapshotEntries, SnapshotBytes: cfg.SnapshotBytes, SnapshotTrailing: cfg.SnapshotTrailing,
+		ChunkBytes: cfg.ChunkBytes, MaxChunks: cfg.MaxChunks, MaxLagBytes: cfg.MaxLagBytes,
+	}, raft.Saved{Term: state.Term, Vote: state.Vote, Log: state.Log, Snapshot: coreSnapshot(state.Snapshot)})
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{id: id, cfg: cfg, host: host, disk: disk, node: node, digest: disk.digest}
-	r.clients.Stamp = r.marks.fill
-	if !cfg.SendApart {
-		r.bringer, _ = host.(Bringer)
-	}
-	return r, nil
+	return NewShell(id, cfg, host, store, &state, &Node{Node: node, id: id})
 }
 
-// Node gives access to the core, for looking at its state.
-func (r *Replica) Node() *raft.Node { return r.node }
+func coreSnapshot(s storage.Snapshot) raft.Snapshot {
+	return raft.Snapshot{Index: s.Index, Term: s.Term, Bytes: uint64(s.Size)}
+}
 
-// Receive steps the core with a message.
-func (r *Replica) Receive(now raft.Time, from raft.ID, frame []byte) error {
-	if err := transports.DecodeMessage(frame, &r.message); err != nil {
+// Propose gives the node proposals one by one.
+func (n *Node) Propose(now raft.Time, data [][]byte) (first, term uint64, accepted int, err error) {
+	for i, d := range data {
+		var index uint64
+		if index, term, err = n.Node.Propose(now, d); err != nil {
+			return first, term, i, err
+		}
+		if i == 0 {
+			first = index
+		}
+	}
+	return first, term, len(data), nil
+}
+
+// Accepting is always so.
+func (n *Node) Accepting() bool { return true }
+
+// Receive steps the node with a message.
+func (n *Node) Receive(now raft.Time, from raft.ID, frame []byte) error {
+	if err := transports.DecodeMessage(frame, &n.message); err != nil {
 		return err
 	}
-	r.message.From, r.message.To = from, r.id
-	r.node.Step(now, &r.message)
+	n.message.From, n.message.To = from, n.id
+	n.Step(now, &n.message)
 	return nil
 }
 
-// Tick fires the core's timers, and answers who has waited for too long.
-func (r *Replica) Tick(now raft.Time) {
-	r.node.Tick(now)
-	r.clients.Tick(now)
-}
-
-// Deadline returns when Tick has something to do.
-func (r *Replica) Deadline() raft.Time { return min(r.node.Deadline(), r.clients.Deadline()) }
-
-// Campaign starts an election.
-func (r *Replica) Campaign(now raft.Time) { r.node.Campaign(now) }
-
-// Reachable tells that messages can travel to a peer again.
-func (r *Replica) Reachable(now raft.Time, peer raft.ID) { r.node.Reachable(now, peer) }
-
-// Saved tells that a save that Host.Save began is durable.
-func (r *Replica) Saved(now raft.Time, seq uint64) { r.node.Saved(now, seq) }
-
-// Counters returns what the replica has done since it was made.
-func (r *Replica) Counters() Counters {
-	c := r.counters
-	c.Elections, c.Rejections = r.node.Counts()
-	return c
-}
-
-// Status returns what a scenario may know of the replica.
-func (r *Replica) Status() Status {
-	return Status{Status: r.node.Status(), Up: true, Digest: r.digest.Sum64()}
-}
-
-// Propose offers a proposal to the node; Settle must follow. A refusal is told at once.
-func (r *Replica) Propose(now raft.Time, p *Proposal) {
-	p.Replica, p.Outcome, p.Err, p.Stages = r.id, Pending, nil, Stages{}
-	index, term, err := r.node.Propose(now, p.Data)
-	if err != nil {
-		p.Tell(Refused, err)
-		return
+// Take encodes what the node sends.
+func (n *Node) Take(_ raft.Time, more bool) *Output {
+	var out raft.Output
+	if more {
+		out = n.TakeMore()
+	} else {
+		out = n.Node.Take()
 	}
-	r.clients.Lead(now, true, term, r.cfg.ElectionTimeout)
-	p.Index, p.Term = index, term
-	r.clients.Await(p)
+	n.out = Output{Save: out.Save, Frames: n.out.Frames[:0], Chunks: out.Chunks, Restore: out.Restore, Apply: out.Apply,
+		Snapshot: out.Snapshot, Compact: out.Compact, Events: out.Events}
+	n.head, n.body = n.head[:0], n.body[:0]
+	for i := range out.Messages {
+		m := &out.Messages[i]
+		head, body := len(n.head), len(n.body)
+		n.head = transports.AppendMessage(n.head, m)
+		n.body = transports.AppendBody(n.body, m)
+		n.out.Frames = append(n.out.Frames, Frame{To: m.To, Class: transports.ClassOf(m), Head: n.head[head:len(n.head):len(n.head)],
+			Body: n.body[body:len(n.body):len(n.body)], Append: m.Type == raft.AppendEntries, Entries: m.EntryCount(),
+			Snapshot: m.Snapshot, Offset: m.Offset, ChunkBytes: m.ChunkBytes})
+	}
+	return &n.out
 }
-
-// Settle carries out everything that the node wants done, until it wants nothing more.
-func (r *Replica) Settle(now raft.Time) {
-	for {
-		out := r.node.Take()
-		leads, term := r.node.Leads()
-		r.clients.Lead(now, leads, term, r.cfg.ElectionTimeout)
-		if out.Empty() {
-			r.sendHeld()
-			return
-		}
-		r.observe(now, out.Events)
-		durable := out.Save.Seq != 0 && r.host.Save(out.Save)
-		for i := range out.Messages {
-			r.post(&out.Messages[i])
-		}
-		if len(out.Apply) > 0 {
-			r.apply(out.Apply)
-		}
-		if durable {
-			r.node.Saved(now, out.Save.Seq)
-		}
-	}
-}
-
-// A Bringer is a Host that knows whether it will bring proposals and call Settle once more before it lets anything go.
-type Bringer interface {
-	Pending() bool
-}
-
-// post sends a message. If the host says what is still to come, an AppendEntries without entries waits for the end of
-// its round: when answering clients has made new proposals, the entries that go to the same follower then carry all that
-// it would have said, and it is left out. Nothing leaves later for it.
-func (r *Replica) post(m *raft.Message) {
-	switch {
-	case r.bringer == nil || m.Type != raft.AppendEntries:
-	case m.Entries.Count == 0:
-		r.held = append(r.held, *m)
-		return
-	default:
-		r.held = slices.DeleteFunc(r.held, func(held raft.Message) bool { return held.To == m.To })
-	}
-	r.send(m)
-}
-
-func (r *Replica) sendHeld() {
-	if len(r.held) > 0 && !r.bringer.Pending() {
-		for i := range r.held {
-			r.send(&r.held[i])
-		}
-		r.held = r.held[:0]
-	}
-}
-
-func (r *Replica) send(m *raft.Message) {
-	r.counters.Messages++
-	if m.Type == raft.AppendEntries {
-		r.counters.AppendEntries++
-		r.counters.EntriesSent += uint64(m.EntryCount())
-	}
-	r.counters.Bytes += uint64(transports.EncodedSize(m))
-	r.head = transports.AppendMessage(r.head[:0], m)
-	r.body = transports.AppendBody(r.body[:0], m)
-	r.host.Send(m.To, transports.ClassOf(m), r.head, r.body...)
-}
-
-func (r *Replica) observe(now raft.Time, events []raft.Event) {
-	if len(events) == 0 || !r.cfg.Events() {
-		return
-	}
-	for i := range events {
-		if e := &events[i]; e.Kind == raft.EventRole {
-			r.leading = e.Role == raft.Leader
-			r.marks.reset(e.Term)
-		}
-	}
-	if r.leading {
-		r.marks.observe(now, events)
-	}
-	r.cfg.Observer.Events(now, r.id, events)
-}
-
-func (r *Replica) apply(runs []raft.Entries) {
-	now := r.host.Now() // what applying answers, it answers now, however long the input before it took
-	due := false        // to look at what may be forgotten
-	for _, e := range runs {
-		due = r.pruning.Due(e) || due
-		r.digest.Write(e.Bytes)
-		if r.cfg.Observer != nil {
-			r.cfg.Observer.Applied(now, r.id, e)
-		}
-		r.clients.Answer(now, e)
-	}
-	applied := runs[len(runs)-1].Last()
-	if r.cfg.Retain > 0 && due {
-		r.compact(applied)
-	}
-}
-
-// compact must come last in apply: it lets memory that the node handed out be used again.
-func (r *Replica) compact(applied uint64) {
-	if upTo := r.host.Compactable(); upTo > r.cfg.Retain && applied <= r.node.Status().Durable {
-		upTo = min(upTo-r.cfg.Retain, applied)
-		r.disk.Checkpoint(applied, r.digest, upTo)
-		r.node.Compact(upTo)
-	}
-}
-
-// Abandon tells all clients that wait that nobody knows: the replica crashed, or is closed.
-func (r *Replica) Abandon() { r.clients.Abandon() }

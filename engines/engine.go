@@ -1,8 +1,7 @@
-// Package engines says what a consensus engine is that can be measured, and holds what engines share: the state machine
-// with the clients that wait for it (Machine), and a group for engines whose replicas have goroutines of their own (Open,
-// Node). The folders below it hold one engine each: raftbench (this project's
-// own core), etcd and hashicorp (what a user would otherwise pick) and floor (what is physically needed, without
-// consensus); conformance is the suite that all of them pass.
+// Package engines says what a consensus engine is that can be measured, and holds a group for engines whose replicas have
+// goroutines of their own (Open, Node). The folders below it hold one engine each: raftbench (this project's own core),
+// etcd and hashicorp (what a user would otherwise pick) and floor (what is physically needed, without consensus);
+// conformance is the suite that all of them pass.
 //
 // It lists no engines: the command's table does. It measures nothing.
 package engines
@@ -12,9 +11,9 @@ import (
 	"github.com/raftbench/raftbench/transports"
 )
 
-// Engine is one way to get an order agreed on. There are two kinds: a pure state machine, which is a cluster.Member and
-// runs wherever members run (over every transport and in virtual time), and an engine with goroutines and a clock of its
-// own, which opens whole groups itself.
+// Engine is one way to get an order agreed on. There are two kinds: a pure state machine, which is a cluster.Core in a
+// cluster.Shell and runs wherever members run (over every transport and storage, and in virtual time), and an engine with
+// goroutines and a clock of its own, which opens whole groups itself.
 type Engine struct {
 	Name string // as on the command line
 	Doc  string // one sentence
@@ -41,6 +40,9 @@ type Place struct {
 	Transport transports.Kind
 	Host      string // address that replicas listen on; "" for 127.0.0.1
 	Ports     []int  // the replicas' ports, in order of ID; empty for any free ones
+	// Data is the folder for what survives the process, in the engine's own format; "" for memory. Engines whose members a
+	// driver runs do without it: their storage is cluster.Config's.
+	Data string
 }
 
 // Use is what is asked of an engine beyond proposing, committing and applying.
@@ -50,7 +52,18 @@ type Use struct {
 	GivenLogs bool // replicas start with logs that a scenario makes up
 	Elections bool // leaders change
 	Crashes   bool // replicas stop and start again from what they had made durable
+	Snapshots bool // followers fall so far behind that only a snapshot helps
+	// Storage is its name, "" or InMemory for memory.
+	Storage string
+	// StateBytes is the size of the state machine's state, which snapshots have too.
+	StateBytes int
 }
+
+// InMemory is the name of the storage that does not outlive the process.
+const InMemory = "mem"
+
+// OnDisk reports whether the storage outlives the process.
+func (u *Use) OnDisk() bool { return u.Storage != "" && u.Storage != InMemory }
 
 // CanUse returns why the engine cannot be used so; "" if it can.
 func (e *Engine) CanUse(u Use) string {

@@ -11,6 +11,8 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/internal/wakeup"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/mem"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -19,8 +21,8 @@ import (
 type Node interface {
 	// Receive, Up and Down are called by the transport: see transports.Handler. Send and Flush of the Host answer.
 	transports.Handler
-	// Propose takes a proposal. Done is called exactly once, after Stop by Refuse with cluster.ErrDown: a Clients, which
-	// a Machine has, knows what is to be told.
+	// Propose takes a proposal. Done is called exactly once, after Stop by Refuse with cluster.ErrDown: a cluster.Clients
+	// knows what is to be told.
 	Propose(p *cluster.Proposal)
 	// Campaign makes the node stand for election.
 	Campaign()
@@ -28,19 +30,18 @@ type Node interface {
 	Status() cluster.Status
 	// Counters counts since the node was started, without Dropped and Writes.
 	Counters() cluster.Counters
-	// Stop ends the node's goroutines and tells all clients that wait. The transport is closed before, and the disk is
-	// left as a crash leaves it.
+	// Stop ends the node's goroutines and tells all clients that wait. The transport is closed before, the storage after.
 	Stop()
 }
 
-// Start starts a node from what its disk holds.
-type Start func(id raft.ID, cfg *cluster.Config, host *Host, disk *cluster.Disk) (Node, error)
+// Start starts a node from what its storage holds, which is memory: what is saved is durable at once.
+type Start func(id raft.ID, cfg *cluster.Config, host *Host, store storage.Storage) (Node, error)
 
-// Host is where a node runs. It is a cluster.Host, whose disk is memory and so durable at once.
+// Host is where a node runs: a cluster.Host.
 type Host struct {
-	g    *Group
-	tr   transports.Transport
-	disk *cluster.Disk
+	g  *Group
+	r  *nodeReplica
+	tr transports.Transport
 }
 
 // Now reads the group's clock.
@@ -54,23 +55,24 @@ func (h *Host) Send(to raft.ID, class transports.Class, head []byte, body ...[]b
 // Flush hands what is queued to the sockets.
 func (h *Host) Flush() { h.tr.Flush() }
 
-// Save writes to the disk.
-func (h *Host) Save(s raft.Save) bool {
-	h.disk.Write(s)
-	return true
+// Pending says that nothing is known of what follows.
+func (h *Host) Pending() bool { return false }
+
+// Background does both at once: nothing waits for memory.
+func (h *Host) Background(work func(), then func(raft.Time)) {
+	work()
+	then(h.Now())
 }
 
-// Compactable returns what every replica has applied; of a crashed one what its disk has.
-func (h *Host) Compactable() uint64 {
-	least := ^uint64(0)
-	for _, r := range h.g.replicas {
-		if node := r.running(); node != nil {
-			least = min(least, node.Status().Applied)
-		} else {
-			least = min(least, r.disk.Saved().Applied)
-		}
-	}
-	return least
+// Fail crashes the replica, as soon as the node has finished what it is doing.
+func (h *Host) Fail(err error) {
+	h.g.At(h.Now(), func(raft.Time) raft.Time {
+		h.r.crash()
+		h.r.mu.Lock()
+		defer h.r.mu.Unlock()
+		h.r.status.Err = err
+		return 0
+	})
 }
 
 // Group runs nodes on the wall clock, each with an endpoint of a transport. It implements cluster.Cluster, but Pause:
@@ -96,7 +98,7 @@ type Group struct {
 // nodeReplica is a place for one node after the other.
 type nodeReplica struct {
 	id     raft.ID
-	disk   *cluster.Disk
+	disk   *mem.Disk
 	listen string
 
 	life sync.Mutex // one crash or restart at a time
@@ -105,13 +107,18 @@ type nodeReplica struct {
 	node   Node // nil while crashed
 	last   Node // as node, until its counters are in past
 	tr     transports.Transport
+	store  storage.Storage
 	cut    map[raft.ID]bool
 	status cluster.Status   // of a crashed one
 	past   cluster.Counters // of earlier nodes
 }
 
-// Open starts a group of nodes at a place. Errors are those of the nodes or the system's, about a port for example.
+// Open starts a group of nodes at a place. Errors are those of the nodes or the system's, about a port for example; a
+// storage other than memory is refused with one that wraps raft.ErrConfig.
 func Open(at Place, cfg cluster.Config, start Start) (*Group, error) {
+	if cfg.OpenStorage != nil || at.Data != "" {
+		return nil, fmt.Errorf("%w: a group of nodes has its storage in memory only", raft.ErrConfig)
+	}
 	network, err := at.Transport.Open()
 	if err != nil {
 		return nil, err
@@ -128,7 +135,7 @@ func Open(at Place, cfg cluster.Config, start Start) (*Group, error) {
 			port = at.Ports[i]
 		}
 		id := raft.ID(i + 1)
-		g.replicas = append(g.replicas, &nodeReplica{id: id, disk: cluster.NewDisk(cfg.Boot[id]), cut: map[raft.ID]bool{},
+		g.replicas = append(g.replicas, &nodeReplica{id: id, disk: newDisk(cfg.Boot[id]), cut: map[raft.ID]bool{},
 			listen: fmt.Sprintf("%s:%d", at.Host, port)})
 	}
 	for _, r := range g.replicas {
@@ -143,23 +150,38 @@ func Open(at Place, cfg cluster.Config, start Start) (*Group, error) {
 	return g, nil
 }
 
+// newDisk returns a disk that holds what a replica starts with.
+func newDisk(boot cluster.Boot) *mem.Disk {
+	d := mem.NewDisk(raft.NewLog(1, 0))
+	if store, err := mem.Open(d); err == nil { // nobody else has it
+		store.Save(boot.Save())
+		store.Close()
+	}
+	return d
+}
+
 // open makes a replica's endpoint and starts a node on it, which is not connected yet.
 func (g *Group) open(r *nodeReplica) error {
 	tr, err := g.network.Endpoint(transports.Config{Cluster: g.identity, Self: r.id, Listen: r.listen})
 	if err != nil {
 		return err
 	}
-	node, err := g.start(r.id, &g.cfg, &Host{g, tr, r.disk}, r.disk)
+	store, err := mem.Open(r.disk)
 	if err != nil {
 		tr.Close()
 		return err
+	}
+	node, err := g.start(r.id, &g.cfg, &Host{g, r, tr}, store)
+	if err != nil {
+		tr.Close()
+		return errors.Join(err, store.Close())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for to := range r.cut {
 		tr.SetLink(to, false)
 	}
-	r.node, r.last, r.tr, r.listen = node, node, tr, tr.Addr()
+	r.node, r.last, r.tr, r.store, r.listen = node, node, tr, store, tr.Addr()
 	return nil
 }
 
@@ -235,7 +257,7 @@ func (r *nodeReplica) crash() {
 	r.life.Lock()
 	defer r.life.Unlock()
 	r.mu.Lock()
-	node, tr := r.node, r.tr
+	node, tr, store := r.node, r.tr, r.store
 	if node == nil {
 		r.mu.Unlock()
 		return
@@ -246,9 +268,11 @@ func (r *nodeReplica) crash() {
 	r.mu.Unlock()
 	tr.Close() // nothing arrives any more
 	node.Stop()
+	err := store.Close()
 	r.mu.Lock()
+	r.status.Err = err
 	r.past = r.totals()
-	r.last, r.tr = nil, nil
+	r.last, r.tr, r.store = nil, nil, nil
 	r.mu.Unlock()
 }
 

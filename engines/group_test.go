@@ -11,6 +11,7 @@ import (
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/engines/conformance"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports/mem"
 	"github.com/raftbench/raftbench/transports/tcp"
 )
@@ -24,8 +25,8 @@ type node struct {
 	host *engines.Host
 }
 
-func start(id raft.ID, cfg *cluster.Config, host *engines.Host, disk *cluster.Disk) (engines.Node, error) {
-	core, err := cluster.NewReplica(id, cfg, host, disk)
+func start(id raft.ID, cfg *cluster.Config, host *engines.Host, store storage.Storage) (engines.Node, error) {
+	core, err := cluster.NewReplica(id, cfg, host, store)
 	if err != nil {
 		return nil, err
 	}

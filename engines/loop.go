@@ -103,7 +103,7 @@ func (l *Loop) notify() {
 
 // Propose leaves a proposal to the worker.
 func (l *Loop) Propose(p *cluster.Proposal) {
-	Begin(p, l.id)
+	p.Replica, p.Outcome, p.Err, p.Stages = l.id, cluster.Pending, nil, cluster.Stages{}
 	if !l.Do(func() { l.worker.Take(p) }) {
 		p.Refuse(l.id, cluster.ErrDown)
 	}

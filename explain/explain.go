@@ -171,6 +171,9 @@ func (r *recorder) frame(f sim.Frame) {
 // Applied passes on: cluster.Observer.
 func (r *recorder) Applied(now raft.Time, id raft.ID, e raft.Entries) { r.next.Applied(now, id, e) }
 
+// Restored passes on: cluster.Observer.
+func (r *recorder) Restored(now raft.Time, id raft.ID, s raft.Snapshot) { r.next.Restored(now, id, s) }
+
 // Events notes commits, and which AppendEntries were probes: cluster.Observer.
 func (r *recorder) Events(now raft.Time, id raft.ID, events []raft.Event) {
 	r.next.Events(now, id, events)

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/bench"
-	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/explain"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -27,7 +27,7 @@ func config(scenario string, params map[string]string) explain.Config {
 	}
 	m.Common = bench.Settings{Heartbeat: 100 * time.Millisecond, ElectionTimeout: time.Second, Foreground: 20, PreVote: true,
 		CheckQuorum: true, MaxAppendBytes: 256 << 10, Warmup: 400 * time.Millisecond, Duration: time.Second, Params: params}
-	return explain.Config{Matrix: m, Seed: 1, Link: sim.LAN()}
+	return explain.Config{Matrix: m, Seed: 1, Link: netem.LAN()}
 }
 
 func record(t *testing.T, cfg explain.Config, names ...string) []*explain.Story {

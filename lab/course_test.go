@@ -9,8 +9,8 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// courseMeans are what the course's own suite takes over this project's core, through an adapter on the course's network of
-// calls, with heartbeats of 100 ms: seconds of eager, fast-signal and fast-loop, means of some 18 runs.
+// courseMeans are what the course's own suite takes over this project's core, through an adapter on the course's
+// network of calls, with heartbeats of 100 ms: seconds of eager, fast-signal and fast-loop, means of some 18 runs.
 var courseMeans = map[string][3]float64{
 	"BasicAgree":       {0.47, 0.69, 0.90},
 	"RPCBytes":         {0.66, 1.46, 2.57},
@@ -47,9 +47,9 @@ func meanSeconds(t *testing.T, name, strategy string, edition Edition, seeds int
 }
 
 // Tests take as long as the course's, in the mean, within 10%. In ConcurrentStarts one play of twenty-one looks for a
-// leader twice, half a second, and how often it came in 18 runs of the course shifts their mean by 5% (a standard error):
-// with eager 4,000 plays take 0.53 s in the mean, a look of 0.50 s, 0.02 s for second looks and a pause of 0.01 s. So its
-// tolerance is that much larger.
+// leader twice, half a second, and how often it came in 18 runs of the course shifts their mean by 5% (a standard
+// error): with eager 4,000 plays take 0.53 s in the mean, a look of 0.50 s, 0.02 s for second looks and a pause of 0.01
+// s. So its tolerance is that much larger.
 func TestMeansAreTheCourses(t *testing.T) {
 	const seeds = 100
 	for name, want := range courseMeans {
@@ -70,20 +70,22 @@ func TestMeansAreTheCourses(t *testing.T) {
 	}
 }
 
-// In the course's suite FailAgree waited for a stale leader in 0 of 18 runs with eager, in 2 with fast-signal and in 13 with
-// fast-loop: whoever sends later, sends to the follower that came back as well, and is deposed before it commits.
+// In the course's suite FailAgree waited for a stale leader in 0 of 18 runs with eager, in 2 with fast-signal and in 13
+// with fast-loop: whoever sends later, sends to the follower that came back as well, and is deposed before it commits.
 func TestFailAgreeWaitsAsOftenAsTheCourses(t *testing.T) {
-	want := [3][2]float64{{0, 0}, {0.02, 0.25}, {0.45, 0.85}} // within two standard errors of those shares
+	want := [3][2]float64{{0, 0}, {0.02, 0.25}, {0.51, 0.85}} // within two standard errors of those shares, or less
 	for i, strategy := range courseStrategies {
 		_, waited, _ := meanSeconds(t, "FailAgree", strategy, DefaultEdition, 100)
+		t.Logf("%s: %.0f%% of the plays waited for a stale leader", strategy, 100*waited)
 		if waited < want[i][0]-1e-9 || waited > want[i][1]+1e-9 {
-			t.Errorf("%s: %.0f%% of the plays waited for a stale leader, want %.0f%% to %.0f%%", strategy, 100*waited, 100*want[i][0], 100*want[i][1])
+			t.Errorf("%s: %.0f%% of the plays waited for a stale leader, want %.0f%% to %.0f%%",
+				strategy, 100*waited, 100*want[i][0], 100*want[i][1])
 		}
 	}
 }
 
-// In ConcurrentStarts each of six Starts is an AppendEntries of its own to two followers where entries are sent at once: the
-// course counts 22 to 26 RPCs, with two for the election and some heartbeats.
+// In ConcurrentStarts each of six Starts is an AppendEntries of its own to two followers where entries are sent at
+// once: the course counts 22 to 26 RPCs, with two for the election and some heartbeats.
 func TestConcurrentStartsAreNotGathered(t *testing.T) {
 	for _, strategy := range []string{"eager", "fast-signal"} {
 		if _, _, rpcs := meanSeconds(t, "ConcurrentStarts", strategy, DefaultEdition, 20); rpcs < 20 || rpcs > 28 {

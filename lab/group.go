@@ -35,7 +35,8 @@ type group struct {
 	warnings []string
 }
 
-// failure ends a test that failed: by a limit, or because of something that may never happen, however slow a machine is.
+// failure ends a test that failed: by a limit, or because of something that may never happen, however slow a machine
+// is.
 type failure struct {
 	text   string
 	unsafe bool
@@ -202,8 +203,8 @@ func (g *group) restart(ids ...raft.ID) {
 	}
 }
 
-// leave takes replicas out of the group in those tests of part 2C in which editions differ: until 2024 they are cut off, and
-// a leader among them goes on believing that it leads; from 2025 they crash.
+// leave takes replicas out of the group in those tests of part 2C in which editions differ: until 2024 they are cut
+// off, and a leader among them goes on believing that it leads; from 2025 they crash.
 func (g *group) leave(ids ...raft.ID) {
 	if g.edition == Edition2025 {
 		g.crash(ids...)
@@ -264,8 +265,8 @@ func (g *group) propose(id raft.ID, command []byte) proposed {
 	return answer
 }
 
-// take has a replica that led a moment ago take a value, at an index from one to another. It may lead no more, if it was
-// late; but if it takes the value, then nowhere else.
+// take has a replica that led a moment ago take a value, at an index from one to another. It may lead no more, if it
+// was late; but if it takes the value, then nowhere else.
 func (g *group) take(leader raft.ID, from, to uint64) proposed {
 	p := g.propose(leader, g.command())
 	if !p.ok {
@@ -383,7 +384,8 @@ func (g *group) agree(command []byte, want int, retry bool) uint64 {
 		if have >= want {
 			return p.index
 		}
-		last = fmt.Sprintf("replica %d took it last, at index %d, where %d replicas have applied it", p.id, p.index, have)
+		last = fmt.Sprintf("replica %d took it last, at index %d, where %d replicas have applied it",
+			p.id, p.index, have)
 		if !retry {
 			break
 		}

@@ -9,6 +9,8 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/mem"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -44,6 +46,16 @@ func TestLimits(t *testing.T) {
 			func(s *Settings) { s.ElectionTimeout = 10 * time.Second }, []string{"no leader", "the limit is 5 s"}},
 		{"a loop slower than two seconds", "BasicAgree", "fast-loop",
 			func(s *Settings) { s.Heartbeat, s.ElectionTimeout = 1900*time.Millisecond, 2*time.Second }, []string{"agreement of 3 replicas", "the limit is 2s"}},
+		{"a log that nothing is forgotten of", "SnapshotBasic", "eager",
+			func(s *Settings) { s.Open = configured(func(cfg *cluster.Config) { cfg.SnapshotEntries = 0 }) },
+			[]string{"bytes of the largest saved Raft state: ", "the limit is 1999"}},
+		{"a log that keeps a hundred entries before a snapshot", "SnapshotInstall", "fast-signal",
+			func(s *Settings) { s.Open = configured(func(cfg *cluster.Config) { cfg.SnapshotTrailing = 100 }) },
+			[]string{"bytes of the largest saved Raft state: ", "the limit is 1999"}},
+		{"replicas that start anew with nothing", "SnapshotAllCrash", "eager", func(s *Settings) { s.Open = configured(forgetful) },
+			[]string{"at index 1, another had applied"}},
+		{"replicas that start anew with nothing", "SnapshotInit", "eager", func(s *Settings) { s.Open = configured(forgetful) },
+			[]string{"at index 1, another had applied"}},
 	} {
 		test, ok := FindTest(c.test)
 		if !ok {
@@ -64,6 +76,81 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// configured makes groups on loopback with another configuration.
+func configured(change func(*cluster.Config)) func(cluster.Config, *Meter) (cluster.Cluster, error) {
+	return func(cfg cluster.Config, m *Meter) (cluster.Cluster, error) {
+		change(&cfg)
+		return onLoopback(cfg, m)
+	}
+}
+
+// forgetful gives replicas an empty storage in each life.
+func forgetful(cfg *cluster.Config) {
+	inner := cfg.Engine
+	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, _ storage.Storage) (cluster.Member, error) {
+		empty, err := mem.Open(mem.NewDisk(raft.NewLog(1, 0)))
+		if err != nil {
+			return nil, err
+		}
+		return inner(id, cfg, host, empty)
+	}
+}
+
+// What is metered of a storage is what it holds, through all that changes that: a replica's term and vote, and its log.
+func TestMeterOfState(t *testing.T) {
+	entries := func(first uint64, n int) raft.Entries {
+		e := raft.Entries{First: first}
+		for range n {
+			e.Append(1, []byte("12345678"))
+		}
+		return e
+	}
+	log := raft.NewLog(1, 0)
+	log.AppendEntries(entries(1, 3))
+	disk, m := mem.NewDisk(log), &Meter{}
+	inner, err := mem.Open(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &meteredStorage{Storage: inner, meter: m, id: 1}
+	if _, err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.CreateSnapshot(4, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want int // entries
+	}{
+		{"load", func() {}, 3},
+		{"append", func() { s.Save(raft.Save{Seq: 1, Entries: []raft.Entries{entries(4, 2), entries(6, 1)}}) }, 6},
+		{"compact", func() { s.Compact(4) }, 2},
+		{"truncate", func() { s.Save(raft.Save{Seq: 2, TruncateFrom: 6, Entries: []raft.Entries{entries(6, 3)}}) }, 4},
+		{"truncate all", func() { s.Save(raft.Save{Seq: 3, TruncateFrom: 5, Entries: []raft.Entries{entries(5, 1)}}) }, 1},
+		{"reset", func() { s.Reset(20, 1); s.Save(raft.Save{Seq: 4, Entries: []raft.Entries{entries(21, 2)}}) }, 2},
+	} {
+		step.do()
+		held := disk.State().Log
+		if got := int(held.Last() + 1 - held.First()); got != step.want {
+			t.Errorf("%s: the storage holds %d entries, want %d", step.what, got, step.want)
+		}
+		if got, want := m.LargestState(), uint64(hardStateBytes+20*step.want); got != want {
+			t.Errorf("%s: %d bytes metered, want %d", step.what, got, want)
+		}
+	}
+	m.State(2, 1000)
+	m.State(3, 10)
+	if got := m.LargestState(); got != 1000 {
+		t.Errorf("the largest of all is %d, want 1000", got)
+	}
+}
+
 // Bytes are those of whole frames: ten commands of 5,000 bytes to two followers, and little else.
 func TestBytesAreOfWholeFrames(t *testing.T) {
 	test, _ := FindTest("RPCBytes")
@@ -75,8 +162,8 @@ func TestBytesAreOfWholeFrames(t *testing.T) {
 
 // repeating is an engine that sends every message several times, and counts them.
 func repeating(inner cluster.Engine, m *Meter, times int) cluster.Engine {
-	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		return inner(id, cfg, repeatingHost{host, m, times}, disk)
+	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		return inner(id, cfg, repeatingHost{host, m, times}, store)
 	}
 }
 
@@ -120,7 +207,8 @@ func TestLateMachineIsInconclusive(t *testing.T) {
 	}
 }
 
-// A replica that has never heard of the leader is in term 0, and so in another than the others, also if it is looked at first.
+// A replica that has never heard of the leader is in term 0, and so in another than the others, also if it is looked at
+// first.
 func TestReplicaInTermZeroIsNoticed(t *testing.T) {
 	test, _ := FindTest("InitialElection")
 	for seed := range uint64(5) {

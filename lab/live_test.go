@@ -35,7 +35,7 @@ func TestLive(t *testing.T) {
 	for _, kind := range []transports.Kind{mem.Kind(), tcp.Plain(), quic.PerClass()} {
 		var seen outcomes
 		t.Run(kind.Name, func(t *testing.T) {
-			for _, name := range []string{"BasicAgree", "ConcurrentStarts", "Persist3"} {
+			for _, name := range []string{"BasicAgree", "ConcurrentStarts", "Persist3", "SnapshotAllCrash"} {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					playLive(t, kind, "eager", name, &seen)
@@ -73,10 +73,11 @@ func TestLiveAll(t *testing.T) {
 }
 
 // The longer suite also compares the clocks: what the tests on the course's page take over sockets is what virtual time
-// says, within 5% of their total, waits for stale leaders apart: those are two seconds each, and come and go on both clocks.
+// says, within 5% of their total, waits for stale leaders apart: those are two seconds each, and come and go on both
+// clocks.
 //
-// Elections are drawn on both clocks. The total of one play of each test deviates by 0.33 s (eager, of 17 s) from the next:
-// medians of three plays were once 5% apart in twenty comparisons. The mean of twelve deviates by 0.6%.
+// Elections are drawn on both clocks. The total of one play of each test deviates by 0.33 s (eager, of 17 s) from the
+// next: medians of three plays were once 5% apart in twenty comparisons. The mean of twelve deviates by 0.6%.
 func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 	if !*long {
 		t.Skip("played with -live only")
@@ -116,16 +117,19 @@ func TestLiveAllTakesAsLongAsVirtual(t *testing.T) {
 			}
 			in := live[test.Name]
 			if len(in) < plays/2 {
-				t.Fatalf("%s: the machine was too late for %d of %d plays of %s: there is no total to compare", name, plays-len(in), plays, test.Name)
+				t.Fatalf("%s: the machine was too late for %d of %d plays of %s: there is no total to compare",
+					name, plays-len(in), plays, test.Name)
 			}
 			for _, l := range in {
 				most += (l.Total - l.Stale).Seconds() / float64(len(in))
 				least += (l.Total - l.Stale - l.LateSum).Seconds() / float64(len(in))
 			}
 		}
-		t.Logf("%s: %.2f s live, of which waits that ended late are %.2f s at most; %.2f s in virtual time: %+.1f%%", name, most, most-least, v, 100*(most/v-1))
+		t.Logf("%s: %.2f s live, of which waits that ended late are %.2f s at most; %.2f s in virtual time: %+.1f%%",
+			name, most, most-least, v, 100*(most/v-1))
 		if most < v*(1-tolerance) || least > v*(1+tolerance) {
-			t.Errorf("%s takes %.2f s live (%.2f s without late waits) and %.2f s in virtual time, want within %.0f%%", name, most, least, v, 100*tolerance)
+			t.Errorf("%s takes %.2f s live (%.2f s without late waits) and %.2f s in virtual time, want within %.0f%%",
+				name, most, least, v, 100*tolerance)
 		}
 	}
 }
@@ -144,8 +148,8 @@ func pageTests(t *testing.T) []Test {
 	return list
 }
 
-// outcomes counts what became of tests on one kind of group. One that the machine was too late for is skipped; but if all
-// are, then perhaps not the machine is late, but the driver, and nothing has been seen of it.
+// outcomes counts what became of tests on one kind of group. One that the machine was too late for is skipped; but if
+// all are, then perhaps not the machine is late, but the driver, and nothing has been seen of it.
 type outcomes struct{ passed, late atomic.Int32 }
 
 func (o *outcomes) err() error {

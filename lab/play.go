@@ -28,13 +28,13 @@ type Settings struct {
 	Open func(cfg cluster.Config, m *Meter) (cluster.Cluster, error)
 }
 
-// DefaultElectionTimeout is an election timeout that keeps to the lab's limits with heartbeats of up to 100 ms: three of
-// them may be late, and two rounds of elections fit into the second in which the course expects a new leader.
+// DefaultElectionTimeout is an election timeout that keeps to the lab's limits with heartbeats of up to 100 ms: three
+// of them may be late, and two rounds of elections fit into the second in which the course expects a new leader.
 const DefaultElectionTimeout = 300 * time.Millisecond
 
 // Play plays one test. What became of it is told in the result: OK if it passed; Invalid if it failed, with the figure
-// and the limit in the Reason; Failed if it could not be played; Interrupted; and Inconclusive if it broke a limit while
-// the machine was so late that followers may have taken a live leader for dead.
+// and the limit in the Reason; Failed if it could not be played; Interrupted; and Inconclusive if it broke a limit
+// while the machine was so late that followers may have taken a live leader for dead.
 func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	g := &group{
 		ctx: ctx, n: t.Replicas, edition: s.Edition, cutKind: s.Cut, meter: &Meter{}, watch: newWatch(t.Replicas),
@@ -44,10 +44,15 @@ func Play(ctx context.Context, t Test, s Settings) (result results.Trial) {
 	for i := range g.connected {
 		g.connected[i] = true
 	}
-	c, err := s.Open(cluster.Config{
+	cfg := cluster.Config{
 		Replicas: t.Replicas, Engine: g.meter.tap(nil), Strategy: s.Strategy, Heartbeat: s.Heartbeat,
 		ElectionTimeout: s.ElectionTimeout, PreVote: s.PreVote, CheckQuorum: s.CheckQuorum, Seed: s.Seed, Observer: g.watch,
-	}, g.meter)
+	}
+	if t.SnapshotEntries > 0 {
+		// As on the course's network, where a snapshot takes the log with it, nothing is kept for followers that lag.
+		cfg.SnapshotEntries, cfg.MaxLagBytes = t.SnapshotEntries, 1
+	}
+	c, err := s.Open(cfg, g.meter)
 	if err != nil {
 		return results.Trial{Status: results.Failed, Reason: err.Error()}
 	}

@@ -130,8 +130,8 @@ func (g *group) allIn(term uint64) bool {
 	return true
 }
 
-// awaitProposed waits until all replicas have applied what one of them took; false if the term moved. Terms are looked at
-// after the value: as long as nobody is in a later one, no other value can have been committed there.
+// awaitProposed waits until all replicas have applied what one of them took; false if the term moved. Terms are looked
+// at after the value: as long as nobody is in a later one, no other value can have been committed there.
 func (g *group) awaitProposed(p proposed, command []byte) bool {
 	value, ok := g.await(p.index, g.n, p.term)
 	if !ok || !g.allIn(p.term) {
@@ -151,7 +151,8 @@ func concurrentStarts(g *group) {
 		if !first.ok {
 			return false
 		}
-		// Whoever comes first, the leader takes one proposal after the other, and each may be sent before the next comes.
+		// Whoever comes first, the leader takes one proposal after the other, and each may be sent before the next
+		// comes.
 		commands, taken := make([][]byte, clients), make([]proposed, clients)
 		for i := range clients {
 			commands[i] = g.command()
@@ -162,7 +163,8 @@ func concurrentStarts(g *group) {
 		}
 		for i, p := range taken {
 			if !p.ok || p.term != first.term {
-				g.fail("replica %d, which leads, does not take command %s of one of five clients", leader, show(string(commands[i])))
+				g.fail("replica %d, which leads, does not take command %s of one of five clients",
+					leader, show(string(commands[i])))
 			}
 			if !g.awaitProposed(p, commands[i]) {
 				return false

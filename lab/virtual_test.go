@@ -35,9 +35,9 @@ func settings(t testing.TB, text string, seed uint64) Settings {
 	return Settings{Strategy: strategy(t, text), Heartbeat: 100 * time.Millisecond, ElectionTimeout: DefaultElectionTimeout, Seed: seed, Open: onLoopback}
 }
 
-// tooSlow reports whether a strategy may break the limit of ten seconds in a test. Where replies are held back for 0.7 s in
-// the mean, a search may take no more than a handful of rejections; a loop that goes one index back per rejection, and
-// so per heartbeat, is too slow wherever logs have parted by a hundred entries. The course says as much.
+// tooSlow reports whether a strategy may break the limit of ten seconds in a test. Where replies are held back for 0.7
+// s in the mean, a search may take no more than a handful of rejections; a loop that goes one index back per rejection,
+// and so per heartbeat, is too slow wherever logs have parted by a hundred entries. The course says as much.
 func tooSlow(strategy, test string) bool {
 	switch test {
 	case "Figure8Unreliable":
@@ -48,8 +48,8 @@ func tooSlow(strategy, test string) bool {
 	return false
 }
 
-// All tests pass with all named strategies, except where a slow search must break the limit of ten seconds. What is unsafe
-// fails there too: Play tells it instead of the limit, see TestUnsafeComesBeforeALimit.
+// All tests pass with all named strategies, except where a slow search must break the limit of ten seconds. What is
+// unsafe fails there too: Play tells it instead of the limit, see TestUnsafeComesBeforeALimit.
 func TestAllStrategiesInVirtualTime(t *testing.T) {
 	seeds := uint64(3)
 	if testing.Short() {
@@ -72,6 +72,56 @@ func TestAllStrategiesInVirtualTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Part 2D passes as well where a snapshot travels in several chunks and takes its time; and replicas that were away do get
+// snapshots, nearly once a round, while the others' logs stay as short as the course's.
+func TestSnapshotsInChunks(t *testing.T) {
+	for _, name := range []string{"linear-loop", "fast-signal", "eager"} {
+		for _, delay := range []time.Duration{20 * time.Microsecond, 10 * time.Millisecond} {
+			for _, test := range TestsOf("2D") {
+				for seed := range uint64(3) {
+					var seen *installs
+					s := settings(t, name, seed)
+					s.Open = func(cfg cluster.Config, _ *Meter) (cluster.Cluster, error) {
+						seen = &installs{Observer: cfg.Observer}
+						cfg.Observer, cfg.ChunkBytes = seen, 20
+						return sim.New(sim.Config{Config: cfg, CPUPerMessage: 5 * time.Microsecond,
+							Links: func(raft.ID, raft.ID) sim.Link { return sim.Link{Delay: delay} }})
+					}
+					r := Play(t.Context(), test, s)
+					if r.Status != results.OK {
+						t.Errorf("%s, seed %d, delay %v: %s: %s", name, seed, delay, r.Status, r.Reason)
+					}
+					if strings.HasPrefix(test.Name, "SnapshotInstall") && seen.n < snapshotRounds/3 {
+						t.Errorf("%s, seed %d, delay %v: %s installed %d snapshots in %d rounds", name, seed, delay, test.Name,
+							seen.n, snapshotRounds)
+					}
+					if lost := strings.Contains(test.Name, "Un"); seen.n > 0 && !lost && seen.chunks < 3*seen.n {
+						t.Errorf("%s: %d chunks for %d snapshots, want several for each", test.Name, seen.chunks, seen.n)
+					}
+				}
+			}
+		}
+	}
+}
+
+// installs counts the snapshots that replaced a log, and the chunks sent.
+type installs struct {
+	cluster.Observer
+	n, chunks int
+}
+
+func (i *installs) Events(now raft.Time, id raft.ID, events []raft.Event) {
+	for e := range events {
+		switch events[e].Kind {
+		case raft.EventInstalled:
+			i.n++
+		case raft.EventChunk:
+			i.chunks++
+		}
+	}
+	i.Observer.Events(now, id, events)
 }
 
 // So do groups with pre-vote and check-quorum, and they save what stale leaders cost.
@@ -118,7 +168,8 @@ func TestTotalsFallFromLoopToSignalToEager(t *testing.T) {
 		t.Errorf("signal %v, commitIndex moved at once %v: want the same", signal, commit)
 	}
 	if linear := total("linear-loop"); linear < loop+3*time.Second {
-		t.Errorf("linear-loop %v, fast-loop %v: want 100 rejections of a heartbeat between them, less what overlaps", linear, loop)
+		t.Errorf("linear-loop %v, fast-loop %v: want 100 rejections of a heartbeat between them, less what overlaps",
+			linear, loop)
 	}
 }
 
@@ -195,9 +246,9 @@ func TestSameTableForAnyNumberOfJobs(t *testing.T) {
 	}
 }
 
-// Figure 8 of the paper needs a leader that crashes while its entries are on the way. On loopback few are; where messages
-// take as long as the test waits, many are. (A leader that commits by counting entries of earlier terms fails this for
-// every third seed.)
+// Figure 8 of the paper needs a leader that crashes while its entries are on the way. On loopback few are; where
+// messages take as long as the test waits, many are. (A leader that commits by counting entries of earlier terms fails
+// this for every third seed.)
 func TestFigure8WhereMessagesTakeTime(t *testing.T) {
 	figure8, _ := FindTest("Figure8")
 	for _, name := range []string{"fast-loop", "fast-signal", "eager"} {

@@ -59,6 +59,18 @@ func (w *watch) Applied(_ raft.Time, id raft.ID, entries raft.Entries) {
 	}
 }
 
+// Restored takes what the snapshot stands for from those who applied it: cluster.Observer.
+func (w *watch) Restored(_ raft.Time, id raft.ID, s raft.Snapshot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s.Index > uint64(len(w.agreed)) || s.Index < uint64(len(w.applied[id-1])) {
+		w.breaks("replica %d went on from a snapshot of index %d, after applying %d of %d", id, s.Index, len(w.applied[id-1]),
+			len(w.agreed))
+		return
+	}
+	w.applied[id-1] = append(w.applied[id-1], w.agreed[len(w.applied[id-1]):s.Index]...)
+}
+
 func (w *watch) breaks(format string, args ...any) {
 	if w.broken == nil {
 		w.broken = fmt.Errorf(format, args...)

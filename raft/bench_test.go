@@ -81,7 +81,8 @@ func (w *wired) commit(tb testing.TB, proposals int, data []byte) {
 	w.settle()
 	if last := w.nodes[0].Log().Last(); last%1024 == 0 {
 		for _, n := range w.nodes {
-			n.Compact(last - 512)
+			term, _ := n.Log().Term(last - 512)
+			n.SnapshotSaved(w.now, raft.Snapshot{Index: last - 512, Term: term})
 		}
 	}
 }

@@ -28,7 +28,14 @@ type Config struct {
 	MaxInFlight         int // unanswered AppendEntries with entries per follower, or the data of as many full ones; default 128
 	MaxEntryBytes       int // of one entry's data; default 8 MiB, at most 1 GiB
 	MaxUncommittedBytes int // of a leader's entries of its term that are not committed: more are refused with ErrBusy; default 256 MiB
-	MaxHeld             int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; and saves that are told apart while they are under way; at least one a voter, default 4096
+	SnapshotEntries     int // a snapshot is due when this many entries were applied since the last; 0: not for their number
+	SnapshotBytes       int // or this many bytes of entries; 0: not for their size
+	SnapshotTrailing    int // entries that are kept before the newest snapshot
+	MaxLagBytes         int // a leader keeps the log for a follower that answers and is this far behind, at most; default 64 MiB
+	ChunkBytes          int // of a snapshot in one message; default 256 KiB, at most 1 GiB
+	MaxChunks           int // unanswered chunks per follower; default 8
+
+	MaxHeld int // messages that wait for the disk: beyond it the oldest are dropped, as a network may; and saves that are told apart while they are under way; at least one a voter, default 4096
 }
 
 // Limits and defaults of Config.
@@ -43,6 +50,9 @@ const (
 	DefaultMaxEntryBytes       = 8 << 20
 	DefaultMaxUncommittedBytes = 256 << 20
 	DefaultMaxHeld             = 4096
+	DefaultMaxLagBytes         = 64 << 20
+	DefaultChunkBytes          = 256 << 10
+	DefaultMaxChunks           = 8
 )
 
 // Saved is what a replica's storage held when it was started: the zero value for a fresh replica.
@@ -51,6 +61,8 @@ type Saved struct {
 	Vote ID
 	// Log is what was saved of the log. The core copies it. nil means an empty log that begins at 1.
 	Log *Log
+	// Snapshot is the newest complete one; the zero value if there is none. A log that begins after 1 needs one.
+	Snapshot Snapshot
 	// Applied is the last index that the state machine already has, if that survives by itself. Application goes on
 	// after it, or after the log's beginning if that is later.
 	Applied uint64
@@ -96,6 +108,12 @@ func (c *Config) check() error {
 		{"MaxEntryBytes", &c.MaxEntryBytes, DefaultMaxEntryBytes, MaxMaxEntryBytes},
 		{"MaxUncommittedBytes", &c.MaxUncommittedBytes, DefaultMaxUncommittedBytes, math.MaxInt},
 		{"MaxHeld", &c.MaxHeld, DefaultMaxHeld, math.MaxInt},
+		{"SnapshotEntries", &c.SnapshotEntries, 0, math.MaxInt},
+		{"SnapshotBytes", &c.SnapshotBytes, 0, math.MaxInt},
+		{"SnapshotTrailing", &c.SnapshotTrailing, 0, math.MaxInt},
+		{"MaxLagBytes", &c.MaxLagBytes, DefaultMaxLagBytes, math.MaxInt},
+		{"ChunkBytes", &c.ChunkBytes, DefaultChunkBytes, MaxMaxAppendBytes},
+		{"MaxChunks", &c.MaxChunks, DefaultMaxChunks, MaxMaxInFlight},
 	} {
 		if *limit.value < 0 {
 			return bad("%s is %d, want 1 or more, or 0 for %d", limit.name, *limit.value, limit.initial)

@@ -32,6 +32,12 @@
 //     given at once, without waiting for the disk.
 //   - Output.Messages are sent as they are: they may be lost, duplicated, delayed or reordered.
 //   - Output.Apply goes to the state machine, in order. On the leader this is the moment to answer the client.
+//   - Output.Snapshot asks for a snapshot of the state machine as it is then. When it is durable, SnapshotSaved says so, and
+//     the log before it may go: Output.Compact tells the storage. A driver that leaves Config.SnapshotEntries and
+//     SnapshotBytes at 0 is never asked, and keeps the whole log.
+//   - A message of type InstallSnapshot says which part of which snapshot a follower is to get: the driver puts the bytes
+//     into its Chunk. On the follower, Output.Chunks are written as they come; the last one makes the snapshot durable,
+//     SnapshotSaved says so, and Output.Restore has the state machine go on from it.
 //   - After the last Take, Deadline says when to call Tick, if nothing happens before.
 //
 // All memory in an Output belongs to the Node and is valid until the next call of any of its methods. Step keeps nothing
@@ -67,16 +73,16 @@
 //
 // # What is not here
 //
-// No snapshots yet: Compact may forget only what no other replica needs. No change of the group's members, no transfer
-// of leadership, no reads without a log entry. No transport, storage or state machine. It tolerates crashes and network
-// faults, not Byzantine replicas: a forged message is never a panic, and never takes back what a node has committed,
-// but it may well make the group elect or commit what it should not.
+// No change of the group's members, no transfer of leadership, no reads without a log entry. No transport, storage or
+// state machine, and so no snapshot's content. It tolerates crashes and network faults, not Byzantine replicas: a forged
+// message is never a panic, and never takes back what a node has committed, but it may well make the group elect or commit
+// what it should not.
 //
 // # Files
 //
 //	node.go      Node, and the methods that drivers call: the place to begin
 //	output.go    what a node wants done; Events tell observers what happened
-//	message.go   the four messages
+//	message.go   the messages
 //	config.go    Config and its limits; what a replica starts from
 //	strategy.go  Strategy, Gate and Backup
 //	election.go  campaigns, votes, pre-vote and check-quorum
@@ -84,6 +90,7 @@
 //	leader.go    what a leader knows of each follower; answers, probes, losses
 //	gates.go     the four gates: the only place where anything is sent, committed or applied
 //	save.go      persistence, and the messages that wait for it
+//	snapshot.go  snapshots: when one is due, how it travels, what the log may forget
 //	log.go       the log: encoded entries in segments
 //	entries.go   the encoded form of entries
 //	inspect.go   what checkers and explorers may see of a node

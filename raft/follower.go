@@ -12,12 +12,7 @@ func (n *Node) stepAppendEntries(m *Message) {
 		return // two leaders of one term cannot be: a message that forges one is ignored
 	}
 	// 2. Whoever leads this term is followed, and the timer begins anew.
-	if n.role != Follower || n.lead != m.From {
-		n.becomeFollower(m.Term, m.From)
-	}
-	n.leaderAt = n.now
-	n.resetElectionTimer()
-	n.heardAppend = true
+	n.follow(m)
 
 	// 3. The entry before the new ones must be there.
 	if !n.matches(m.PrevLogIndex, m.PrevLogTerm) {
@@ -40,6 +35,16 @@ func (n *Node) stepAppendEntries(m *Message) {
 	n.proven = max(n.proven, min(m.Commit, match))
 	n.commitProven()
 	n.reply(m, Message{Success: true, Match: match})
+}
+
+// follow follows the leader that sent a message of the present term.
+func (n *Node) follow(m *Message) {
+	if n.role != Follower || n.lead != m.From {
+		n.becomeFollower(m.Term, m.From)
+	}
+	n.leaderAt = n.now
+	n.resetElectionTimer()
+	n.heardAppend = true
 }
 
 // matches reports whether this log has an entry of that index and term. What was compacted away is committed, and that

@@ -5,11 +5,20 @@ package raft
 
 // Take returns what is to be done now. It opens every gate whose time has come. What one Take lets through never opens a
 // gate that the same Take found shut, so nothing is left to do before something else comes in.
-func (n *Node) Take() Output {
+func (n *Node) Take() Output { return n.take(false) }
+
+// TakeMore is Take for a driver that is about to bring more and calls Take then, before it lets anything leave the
+// machine: an AppendEntries without entries waits until then, and is left out if one with entries goes to the same
+// follower meanwhile and says the same. Nothing else waits.
+func (n *Node) TakeMore() Output { return n.take(true) }
+
+func (n *Node) take(more bool) Output {
 	if n.idle {
 		return Output{}
 	}
 	n.idle = true
+	n.settleCompact()
+	n.more = more
 	n.gateAt = forever
 	n.sendRuns = n.sendRuns[:0]
 	sent, beat := false, n.beat
@@ -19,10 +28,16 @@ func (n *Node) Take() Output {
 	}
 	n.settleApply(sent || n.heardAppend, beat || n.heardAppend)
 	n.heardAppend = false
+	n.out.Chunks = n.takeChunks()
+	n.out.Restore, n.restore = n.restore, Snapshot{}
+	n.out.Snapshot = n.dueSnapshot()
 
 	n.out.Save = n.takeSave()
 	n.out.Messages, n.outMsgs = n.outMsgs, n.out.Messages[:0]
 	n.out.Events, n.events = n.events, n.out.Events[:0]
+	if n.compactable() != 0 && (!n.out.Empty() || n.settleCompact()) {
+		n.idle = false // the driver comes back, and what it was given now is then no longer needed
+	}
 	return n.out
 }
 
@@ -47,9 +62,12 @@ func (n *Node) settleLeader(beat bool) (sent bool) {
 	owed := 0 // for the Send gate: before anything of this round is sent
 	for i := range n.peers {
 		p := &n.peers[i]
-		if beat {
+		if beat && p.install.Index != 0 {
+			n.expireTransfer(p)
+		} else if beat {
 			n.expire(p)
 		}
+		n.meetCompaction(p)
 		if len(p.flights) > 0 && !p.stalled {
 			owed++
 		}
@@ -109,6 +127,9 @@ func (n *Node) commitGate(upTo uint64, owed int, sends func() bool, beat bool) b
 // wantsSend asks the Send gate about one follower.
 func (n *Node) wantsSend(p *progress, owed int, rides, beat bool) bool {
 	w := Waiting{Since: p.since, InFlight: len(p.flights), Owed: owed}
+	if p.install.Index != 0 || p.next < n.log.First() {
+		return false
+	}
 	if p.probing {
 		if !p.probeDue {
 			return false
@@ -135,7 +156,7 @@ func (n *Node) full(p *progress) bool {
 
 // inFlightBytes returns the bytes of data of all entries from the first unanswered one to the last that was sent.
 func (n *Node) inFlightBytes(p *progress) uint64 {
-	if p.probing || len(p.flights) == 0 {
+	if p.probing || len(p.flights) == 0 || p.next < n.log.First() { // the last: meetCompaction has not seen it yet
 		return 0
 	}
 	first := max(p.flights[0].first, n.log.First())
@@ -148,13 +169,21 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 	if news && p.tellSince == 0 {
 		p.tellSince = n.now
 	}
+	if p.install.Index != 0 {
+		n.sendChunks(p, owed, beat) // no AppendEntries: nothing rides with them, and heartbeats go on
+	}
 	for n.wantsSend(p, owed, sent, beat) {
 		n.appendTo(p)
 		sent = true
 	}
-	if beat && !sent {
-		n.heartbeat(p)
-		return true
+	if !n.more && p.deferred || beat && !sent {
+		n.sendEmpty(p)
+		if sent = true; beat {
+			return true
+		}
+	}
+	if p.deferred {
+		n.idle = false // still to be sent
 	}
 	if news && n.commitFor(p) > p.told {
 		w := Waiting{Since: p.tellSince, Count: int(n.commitFor(p) - p.told), InFlight: len(p.flights)}
@@ -164,7 +193,7 @@ func (n *Node) settlePeer(p *progress, owed int, beat bool) (sent bool) {
 				n.appendTo(p)
 			}
 			if n.commitFor(p) > p.told {
-				n.heartbeat(p)
+				n.sendEmpty(p)
 			}
 			sent = true
 		}
@@ -207,6 +236,9 @@ func (n *Node) settleApply(rides, beat bool) {
 		}
 	}
 	n.out.Apply = n.log.AppendRuns(n.out.Apply, n.applied+1, upTo, maxRun)
+	for _, e := range n.out.Apply {
+		n.appliedBytes += uint64(len(e.Bytes))
+	}
 	n.applied = upTo
 	n.commitSince = n.now
 	n.event(Event{Kind: EventApplied, Index: upTo, Term: n.term})

@@ -66,6 +66,20 @@ var (
 	wild = backup{"wild", func(*raft.Log, raft.Reject) uint64 { return 1 << 63 }} // the core keeps it within bounds
 )
 
+type catchUp struct {
+	name   string
+	choose func(raft.Behind) bool
+}
+
+func (c catchUp) Snapshot(b raft.Behind) bool { return c.choose(b) }
+func (c catchUp) String() string              { return c.name }
+
+var catchUps = []raft.CatchUp{
+	nil,
+	catchUp{"snapshot", func(raft.Behind) bool { return true }},
+	catchUp{"cheapest", func(b raft.Behind) bool { return b.SnapshotBytes+b.TailBytes < b.LogBytes }},
+}
+
 // plain sends and commits at once; news of a commit rides with the next message, as in the paper.
 var plain = raft.Strategy{Name: "plain", Backup: fast, Send: now, Commit: now, Announce: ride, Apply: now}
 

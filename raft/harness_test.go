@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ type group struct {
 
 type link struct{ from, to raft.ID }
 
-// replica is one member of a group. Its disk survives a crash; its state machine only up to the last compaction.
+// replica is one member of a group. Its disk survives a crash; its state machine only up to the last snapshot.
 type replica struct {
 	id       raft.ID
 	node     *raft.Node // nil while it is down
@@ -37,18 +38,49 @@ type replica struct {
 	writes   []raft.Save // begun and not durable, in order
 	applied  []raft.Entry
 	rejected []uint64 // as a leader: what followers rejected
+
+	contents  map[raft.Snapshot][]byte // of every snapshot that it ever had whole
+	receiving raft.Chunk               // what has come of a snapshot
+	snapshots []raft.Snapshot          // whole, and not durable yet
+	chunks    int                      // received
 }
 
 // disk is what a replica's storage has made durable.
 type disk struct {
-	term    uint64
-	vote    raft.ID
-	log     *raft.Log
-	applied []raft.Entry // the state machine as of the last compaction
+	term     uint64
+	vote     raft.ID
+	log      *raft.Log
+	snapshot raft.Snapshot
+	content  []byte
+}
+
+// applied returns the state machine as of the snapshot.
+func (d *disk) applied() []raft.Entry {
+	var list []raft.Entry
+	for content := d.content; len(content) > 0; {
+		size := raft.EntryOverhead + int(binary.LittleEndian.Uint32(content[8:]))
+		for e := range (raft.Entries{First: uint64(len(list)) + 1, Count: 1, Bytes: content[:size]}).All() {
+			list = append(list, e)
+		}
+		content = content[size:]
+	}
+	return list
+}
+
+// encoded is the content of a snapshot of a state machine that keeps all that it has applied.
+func encoded(applied []raft.Entry) []byte {
+	run := raft.Entries{First: 1}
+	for _, e := range applied {
+		run.Append(e.Term, e.Data)
+	}
+	return run.Bytes
 }
 
 func (d *disk) write(s raft.Save) {
 	d.term, d.vote = s.Term, s.Vote
+	if s.Reset.Index != 0 {
+		d.log.Reset(s.Reset.Index+1, s.Reset.Term)
+	}
 	if s.TruncateFrom != 0 {
 		d.log.TruncateFrom(s.TruncateFrom)
 	}
@@ -71,7 +103,8 @@ func newGroup(t testing.TB, n int, configure ...func(*group)) *group {
 	}
 	for id := raft.ID(1); id <= raft.ID(n); id++ {
 		g.cfg.Voters = append(g.cfg.Voters, id)
-		g.replicas = append(g.replicas, &replica{id: id, disk: disk{log: raft.NewLogOfSegments(1, 0, 256)}})
+		g.replicas = append(g.replicas, &replica{id: id, disk: disk{log: raft.NewLogOfSegments(1, 0, 256)},
+			contents: map[raft.Snapshot][]byte{}})
 	}
 	g.rules = newInvariants(g)
 	for _, c := range configure {
@@ -115,15 +148,64 @@ func (g *group) up() []*replica {
 	return up
 }
 
-// crash stops a replica; of the writes that were begun, the first few may have reached the disk.
+// crash stops a replica; of the writes that were begun, the first few may have reached the disk, and so may snapshots.
 func (g *group) crash(id raft.ID, reached ...int) {
 	r := g.replica(id)
 	if len(reached) > 0 {
 		for _, s := range r.writes[:reached[0]] {
 			r.disk.write(s)
 		}
+		for _, s := range r.snapshots[:min(reached[0], len(r.snapshots))] {
+			r.disk.keep(s, r.contents[s])
+		}
 	}
-	r.node, r.writes = nil, nil
+	r.node, r.writes, r.snapshots, r.receiving = nil, nil, nil, raft.Chunk{}
+}
+
+// keep makes a snapshot durable.
+func (d *disk) keep(s raft.Snapshot, content []byte) {
+	if s.Index > d.snapshot.Index {
+		d.snapshot, d.content = s, content
+	}
+}
+
+// chunk takes a part of a snapshot.
+func (g *group) chunk(r *replica, c raft.Chunk) {
+	g.t.Helper()
+	r.chunks++
+	if c.Offset == 0 {
+		r.receiving = raft.Chunk{Snapshot: c.Snapshot}
+	}
+	if r.receiving.Snapshot != c.Snapshot || uint64(len(r.receiving.Data)) != c.Offset {
+		g.t.Fatalf("replica %d is to write at %d of %+v, it has %d bytes of %+v", r.id, c.Offset, c.Snapshot,
+			len(r.receiving.Data), r.receiving.Snapshot)
+	}
+	r.receiving.Data = append(r.receiving.Data, c.Data...)
+	if c.Last() {
+		g.saveSnapshot(r, c.Snapshot, r.receiving.Data)
+		r.receiving = raft.Chunk{}
+	}
+}
+
+// saveSnapshot begins to write a whole snapshot, and ends it at once unless the disk is slow.
+func (g *group) saveSnapshot(r *replica, s raft.Snapshot, content []byte) {
+	g.t.Helper()
+	s.Bytes = uint64(len(content))
+	g.rules.snapshot(r, s, content)
+	r.contents[s] = content
+	r.snapshots = append(r.snapshots, s)
+	if !r.slow {
+		g.writeSnapshots(r)
+	}
+}
+
+func (g *group) writeSnapshots(r *replica) {
+	list := r.snapshots
+	r.snapshots = nil
+	for _, s := range list {
+		r.disk.keep(s, r.contents[s])
+		r.node.SnapshotSaved(g.now, s)
+	}
 }
 
 // restart starts a replica from its disk.
@@ -133,12 +215,15 @@ func (g *group) restart(id raft.ID) {
 	cfg := g.cfg
 	cfg.ID = id
 	node, err := raft.New(g.now, cfg, raft.Saved{Term: r.disk.term, Vote: r.disk.vote, Log: r.disk.log,
-		Applied: uint64(len(r.disk.applied))})
+		Snapshot: r.disk.snapshot})
 	if err != nil {
 		g.t.Fatalf("replica %d does not start again: %v", id, err)
 	}
 	r.node = node
-	r.applied = append([]raft.Entry(nil), r.disk.applied...)
+	r.applied = r.disk.applied()
+	if s := r.disk.snapshot; s.Index != 0 {
+		r.contents[s] = r.disk.content
+	}
 	g.rules.started(r)
 }
 
@@ -166,14 +251,40 @@ func (g *group) settle(id raft.ID) {
 			}
 		}
 		for _, m := range out.Messages {
-			g.net = append(g.net, m.Clone())
+			if m = m.Clone(); m.Type == raft.InstallSnapshot {
+				content, ok := r.contents[m.Snapshot]
+				if !ok {
+					g.t.Fatalf("replica %d sends snapshot %+v, which it never had", id, m.Snapshot)
+				}
+				m.Chunk = content[m.Offset:][:m.ChunkBytes]
+			}
+			g.net = append(g.net, m)
 			g.sent[m.Type]++
+		}
+		for _, c := range out.Chunks {
+			g.chunk(r, c)
+		}
+		if out.Restore.Index != 0 {
+			if out.Restore != r.disk.snapshot {
+				g.t.Fatalf("replica %d restores %+v, its disk has %+v", id, out.Restore, r.disk.snapshot)
+			}
+			r.applied = r.disk.applied()
 		}
 		for _, run := range out.Apply {
 			for e := range run.All() {
 				e.Data = bytes.Clone(e.Data)
 				r.applied = append(r.applied, e)
 			}
+		}
+		if s := out.Snapshot; s.Index != 0 {
+			g.saveSnapshot(r, s, encoded(r.applied[:s.Index]))
+		}
+		if out.Compact != 0 {
+			if out.Compact > r.disk.log.Last() || out.Compact > r.disk.snapshot.Index {
+				g.t.Fatalf("replica %d forgets up to %d, its disk has a snapshot of %d and a log up to %d", id, out.Compact,
+					r.disk.snapshot.Index, r.disk.log.Last())
+			}
+			r.disk.log.Compact(out.Compact)
 		}
 		if s := out.Save; s.Seq != 0 {
 			s.Entries = nil
@@ -210,8 +321,9 @@ func (g *group) finish(id raft.ID, count ...int) {
 	}
 	if n > 0 {
 		g.write(r, n)
-		g.settle(id)
 	}
+	g.writeSnapshots(r)
+	g.settle(id)
 }
 
 // campaign makes a replica start an election now.
@@ -364,15 +476,13 @@ func (g *group) timeout(id raft.ID) {
 	g.settle(id)
 }
 
-// compact lets all replicas forget what all of them hold applied and durable, up to i.
+// compact makes a replica take a snapshot of what it had applied up to i, so that its log may go.
 func (g *group) compact(id raft.ID, i uint64) {
 	g.t.Helper()
-	i = min(i, g.rules.everywhere())
 	r := g.replica(id)
-	if i = min(i, r.node.Status().Applied); i > uint64(len(r.disk.applied)) {
-		r.node.Compact(i)
-		r.disk.log.Compact(min(i, r.disk.log.Last()))
-		r.disk.applied = append([]raft.Entry(nil), r.applied[:i]...)
+	if i = min(i, r.node.Status().Applied); i > r.disk.snapshot.Index {
+		g.saveSnapshot(r, raft.Snapshot{Index: i, Term: r.applied[i-1].Term}, encoded(r.applied[:i]))
+		g.settle(id)
 	}
 }
 

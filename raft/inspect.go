@@ -12,9 +12,10 @@ import (
 type Progress struct {
 	Peer        ID
 	Match, Next uint64
-	Probing     bool // the place where the logs agree is still searched for
-	Stalled     bool // what was sent went unanswered for too long
-	InFlight    int  // unanswered AppendEntries that carried entries or were probes
+	Probing     bool   // the place where the logs agree is still searched for
+	Stalled     bool   // what was sent went unanswered for too long
+	InFlight    int    // unanswered AppendEntries that carried entries or were probes
+	Snapshot    uint64 // index of the snapshot that it is being sent, 0 if none
 	// InFlightBytes are those of the data of all entries from the first unanswered one to the last that was sent.
 	InFlightBytes uint64
 }
@@ -24,7 +25,7 @@ func (n *Node) AppendProgress(list []Progress) []Progress {
 	for i := range n.peers {
 		p := &n.peers[i]
 		list = append(list, Progress{Peer: p.id, Match: p.match, Next: p.next, Probing: p.probing, Stalled: p.stalled,
-			InFlight: len(p.flights), InFlightBytes: n.inFlightBytes(p)})
+			Snapshot: p.install.Index, InFlight: len(p.flights), InFlightBytes: n.inFlightBytes(p)})
 	}
 	return list
 }
@@ -59,7 +60,8 @@ func (n *Node) Clone(seed uint64) *Node {
 	c.log = n.log.cloneInto(clonedSegmentBytes)
 	c.peers = slices.Clone(n.peers)
 	for i := range c.peers {
-		c.peers[i].flights, c.peers[i].overdue = slices.Clone(c.peers[i].flights), slices.Clone(c.peers[i].overdue)
+		p := &c.peers[i]
+		p.flights, p.overdue, p.install.flights = slices.Clone(p.flights), slices.Clone(p.overdue), slices.Clone(p.install.flights)
 	}
 	c.votes = make(map[ID]bool, len(n.votes))
 	for _, id := range n.cfg.Voters {
@@ -69,6 +71,7 @@ func (n *Node) Clone(seed uint64) *Node {
 	}
 	c.pending, c.held = slices.Clone(n.pending), slices.Clone(n.held)
 	c.out, c.outMsgs, c.events, c.scratch, c.saveRuns, c.sendRuns = Output{}, nil, nil, nil, nil, nil
+	c.chunks, c.chunkMem, c.chunkSpare = nil, nil, nil
 	return &c
 }
 
@@ -89,6 +92,9 @@ func (n *Node) AppendState(b []byte) []byte {
 	}
 	u(uint64(n.role), n.term, uint64(n.vote), uint64(n.lead), n.commit, n.applied, n.proven,
 		max(n.voteSaved, n.savedSeq)-n.savedSeq, n.saveSeq-n.savedSeq, n.handed, n.truncateTo, n.durable, n.quorumIndex, n.seq)
+	in := &n.incoming
+	u(n.snapshot.Index, n.snapshot.Term, n.snapshot.Bytes, n.taking, n.reset.Index, n.restore.Index, in.Index,
+		in.Snapshot.Term, in.Bytes, uint64(in.leader), in.term, in.received, in.answer.Seq)
 	flag(n.hardChanged)
 	u(n.log.First(), n.log.Last())
 	for i := n.log.First(); i <= n.log.Last(); {
@@ -118,10 +124,18 @@ func (n *Node) AppendState(b []byte) []byte {
 			flag(p.probing)
 			flag(p.probeDue)
 			flag(p.stalled)
+			flag(p.deferred)
 			flag(p.active && n.cfg.CheckQuorum)
 			u(p.resent.seq, p.resent.first, p.resent.last)
 			for _, f := range slices.Concat(p.flights, p.overdue) {
 				u(f.seq, f.first, f.last)
+			}
+			t := &p.install
+			u(t.Index, t.Term, t.Bytes, t.acked, t.next, uint64(len(t.flights)))
+			flag(t.begun)
+			flag(t.losses > 0)
+			for _, f := range t.flights {
+				u(f.seq, f.end)
 			}
 		}
 	}
@@ -131,7 +145,8 @@ func (n *Node) AppendState(b []byte) []byte {
 // appendState appends the whole message, which a promise that waits for the disk is a part of a node's state by.
 func (m *Message) appendState(b []byte) []byte {
 	for _, v := range [...]uint64{uint64(m.Type), uint64(m.To), m.Term, m.Seq, m.PrevLogIndex, m.Match, m.XTerm, m.XIndex,
-		m.XLen, m.HintIndex, m.HintTerm, m.LastLogIndex, m.LastLogTerm} {
+		m.XLen, m.HintIndex, m.HintTerm, m.LastLogIndex, m.LastLogTerm, m.Snapshot.Index, m.Snapshot.Term, m.Snapshot.Bytes,
+		m.Offset} {
 		b = binary.AppendUvarint(b, v)
 	}
 	flags := byte(0)
@@ -152,5 +167,5 @@ func (n *Node) Concerns(m *Message) bool {
 			return true
 		}
 	}
-	return m.Match > p.match || m.Commit > p.commit || p.stalled || p.probing
+	return m.Type == InstallSnapshotReply || m.Match > p.match || m.Commit > p.commit || p.stalled || p.probing
 }

@@ -16,7 +16,6 @@ type invariants struct {
 	committed []position
 	last      map[raft.ID]raft.Status // as last seen since the replica was started
 	match     map[link]uint64         // as last seen, of a leader in its term
-	floor     map[raft.ID]uint64      // up to here a replica has at some time held all applied and durable
 }
 
 // position names an entry: a leader makes only one with an index in its term.
@@ -24,7 +23,7 @@ type position struct{ index, term uint64 }
 
 func newInvariants(g *group) *invariants {
 	return &invariants{g: g, leaders: map[uint64]raft.ID{}, entries: map[position]raft.Entry{},
-		last: map[raft.ID]raft.Status{}, match: map[link]uint64{}, floor: map[raft.ID]uint64{}}
+		last: map[raft.ID]raft.Status{}, match: map[link]uint64{}}
 }
 
 func (v *invariants) started(r *replica) {
@@ -34,13 +33,32 @@ func (v *invariants) started(r *replica) {
 	}
 }
 
-// everywhere returns up to which index all replicas hold the log applied and durable.
-func (v *invariants) everywhere() uint64 {
-	least := v.floor[1]
-	for _, r := range v.g.replicas {
-		least = min(least, v.floor[r.id])
+// holds reports whether a disk has an entry, in the log or in the snapshot.
+func (d *disk) holds(i, term uint64) bool {
+	t, ok := d.log.Term(i)
+	return i <= d.snapshot.Index || ok && t == term
+}
+
+// snapshot: a snapshot is what applying the committed log's prefix gives.
+func (v *invariants) snapshot(r *replica, s raft.Snapshot, content []byte) {
+	v.g.t.Helper()
+	if v.off {
+		return
 	}
-	return least
+	d := disk{content: content}
+	list := d.applied()
+	if uint64(len(list)) != s.Index || s.Index > uint64(len(v.committed)) {
+		v.broken(r, "A snapshot is a prefix", "%+v has %d entries, %d are committed", s, len(list), len(v.committed))
+	}
+	for i, e := range list {
+		if c := v.committed[i]; e.Term != c.term || string(e.Data) != string(v.entries[c].Data) {
+			v.broken(r, "A snapshot is a prefix", "entry %d of %+v is %q of term %d, committed is %q of term %d", i+1, s, e.Data,
+				e.Term, v.entries[c].Data, c.term)
+		}
+	}
+	if last := v.committed[s.Index-1]; last.term != s.Term {
+		v.broken(r, "A snapshot is a prefix", "%+v ends in term %d", s, last.term)
+	}
 }
 
 // check looks at a replica when it hands out an output.
@@ -66,9 +84,8 @@ func (v *invariants) check(r *replica, out *raft.Output) {
 	for i := range out.Messages {
 		v.promise(r, &out.Messages[i])
 	}
-	v.stateMachineSafety(r, out.Apply)
+	v.stateMachineSafety(r, out)
 	v.last[r.id] = s
-	v.floor[r.id] = max(v.floor[r.id], min(s.Applied, s.Durable))
 }
 
 func (v *invariants) broken(r *replica, rule, format string, args ...any) {
@@ -117,6 +134,9 @@ func (v *invariants) logMatching(r *replica, l *raft.Log, run raft.Entries) {
 func (v *invariants) commit(r *replica, i uint64) {
 	v.g.t.Helper()
 	term, _ := r.node.Log().Term(i)
+	if i < r.node.Log().First() && i <= uint64(len(v.committed)) {
+		return // it came in a snapshot
+	}
 	if i <= uint64(len(v.committed)) {
 		if c := v.committed[i-1]; c.term != term {
 			v.broken(r, "Committed is immutable", "entry %d of term %d, committed before with term %d", i, term, c.term)
@@ -126,7 +146,7 @@ func (v *invariants) commit(r *replica, i uint64) {
 	v.committed = append(v.committed, position{i, term})
 	holders := 0
 	for _, peer := range v.g.replicas {
-		if t, ok := peer.disk.log.Term(i); ok && t == term {
+		if peer.disk.holds(i, term) {
 			holders++
 		}
 	}
@@ -157,8 +177,7 @@ func (v *invariants) monotonic(r *replica, s, was raft.Status) {
 		}
 		v.match[to] = match
 		own, known := r.node.Log().Term(match)
-		there, ok := peer.disk.log.Term(match)
-		if peer.disk.term == s.Term && known && match >= peer.disk.log.First() && (!ok || own != there) {
+		if peer.disk.term == s.Term && known && match > 0 && !peer.disk.holds(match, own) {
 			v.broken(r, "A match is durable", "it takes %d for having entry %d of term %d", peer.id, match, own)
 		}
 	}
@@ -167,15 +186,14 @@ func (v *invariants) monotonic(r *replica, s, was raft.Status) {
 // ordered: applied <= commit <= last, what a follower commits is durable, and what is said to be durable is.
 func (v *invariants) ordered(r *replica, s, was raft.Status) {
 	v.g.t.Helper()
-	if s.First > s.Applied+1 || s.Applied > s.Commit || s.Commit > s.Last || s.Durable > s.Last {
+	if s.First > s.Applied+1 || s.First > r.disk.snapshot.Index+1 || s.Applied > s.Commit || s.Commit > s.Last || s.Durable > s.Last {
 		v.broken(r, "First-1 <= applied <= commit <= last >= durable", "%+v", s)
 	}
 	if s.Role != raft.Leader && s.Commit > was.Commit && s.Commit > s.Durable {
 		v.broken(r, "A follower commits what is durable", "%+v", s)
 	}
-	own, _ := r.node.Log().Term(s.Durable)
-	if disk, ok := r.disk.log.Term(s.Durable); !ok || own != disk {
-		v.broken(r, "Durable is durable", "entry %d of term %d, the disk has term %d: %+v", s.Durable, own, disk, s)
+	if own, _ := r.node.Log().Term(s.Durable); s.Durable > 0 && !r.disk.holds(s.Durable, own) {
+		v.broken(r, "Durable is durable", "the disk lacks entry %d of term %d: %+v", s.Durable, own, s)
 	}
 }
 
@@ -186,26 +204,36 @@ func (v *invariants) promise(r *replica, m *raft.Message) {
 	switch {
 	case m.Type == raft.AppendEntriesReply && m.Success:
 		own, _ := r.node.Log().Term(m.Match)
-		disk, ok := d.log.Term(m.Match)
 		if r.node.Status().Term > m.Term {
-			own = disk // it has moved on before this was handed out, and may have begun to remove the entry
+			own, _ = d.log.Term(m.Match) // it has moved on before this was handed out, and may have begun to remove the entry
 		}
-		if d.term < m.Term || m.Match >= d.log.First() && (!ok || own != disk) {
+		if d.term < m.Term || m.Match > 0 && !d.holds(m.Match, own) {
 			v.broken(r, "Durable before acknowledged", "%+v with term %d and log up to %d on disk", *m, d.term, d.log.Last())
+		}
+	case m.Type == raft.InstallSnapshotReply && m.Success:
+		if own, _ := r.node.Log().Term(m.Match); d.term < m.Term || m.Match < m.Snapshot.Index || !d.holds(m.Match, own) {
+			v.broken(r, "Durable before acknowledged", "%+v with term %d, snapshot %+v and log up to %d on disk", *m, d.term,
+				d.snapshot, d.log.Last())
 		}
 	case m.Type == raft.RequestVoteReply && m.VoteGranted && !m.PreVote && (d.term != m.Term || d.vote != m.To),
 		m.Type == raft.RequestVote && !m.PreVote && (d.term != m.Term || d.vote != m.From):
 		v.broken(r, "Durable before voted", "%+v with term %d and vote %d on disk", *m, d.term, d.vote)
-	case m.Type == raft.AppendEntries && d.term < m.Term:
+	case (m.Type == raft.AppendEntries || m.Type == raft.InstallSnapshot) && d.term < m.Term:
 		v.broken(r, "Durable before led", "%+v with term %d on disk", *m, d.term)
 	}
 }
 
 // stateMachineSafety: every replica applies the same entries in the same order, all of them and each once.
-func (v *invariants) stateMachineSafety(r *replica, runs []raft.Entries) {
+func (v *invariants) stateMachineSafety(r *replica, out *raft.Output) {
 	v.g.t.Helper()
 	next := uint64(len(r.applied)) + 1
-	for _, run := range runs {
+	if i := out.Restore.Index; i != 0 {
+		if i < next {
+			v.broken(r, "Applied never goes back", "it restores %d after applying %d", i, next-1)
+		}
+		next = i + 1
+	}
+	for _, run := range out.Apply {
 		for e := range run.All() {
 			if e.Index != next || next > uint64(len(v.committed)) {
 				v.broken(r, "State Machine Safety", "applies entry %d, want %d; %d are committed", e.Index, next, len(v.committed))

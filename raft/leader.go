@@ -38,7 +38,12 @@ type progress struct {
 	tellSince Time   // when news that it can use began to wait at the Announce gate; 0 if there is none
 	commit    uint64 // its own commitIndex, as last answered
 
-	active bool // it has answered since the last look of checkQuorum
+	active   bool // it has answered since the last look of checkQuorum
+	deferred bool // an AppendEntries without entries waits for the end of the driver's round
+
+	heardAt Time // when it last answered anything, or this node's leadership began
+
+	install transfer // the snapshot that it is being sent
 }
 
 // resends is how often in a row an AppendEntries is sent again without an answer of any kind: a single lost message costs
@@ -65,8 +70,8 @@ func (n *Node) becomeLeader() {
 	last := n.log.Last()
 	for i := range n.peers {
 		p := &n.peers[i]
-		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true,
-			flights: p.flights[:0], overdue: p.overdue[:0]}
+		*p = progress{id: p.id, next: last + 1, probing: true, probeDue: true, since: n.now, active: true, heardAt: n.now,
+			flights: p.flights[:0], overdue: p.overdue[:0], install: transfer{flights: p.install.flights[:0]}}
 		if last == 0 {
 			p.probing, p.probeDue = false, false // empty logs agree
 		}
@@ -116,6 +121,10 @@ func (n *Node) Reachable(now Time, id ID) {
 	switch {
 	case p == nil:
 	case n.role == Leader:
+		if t := &p.install; t.Index != 0 {
+			t.flights, t.next, t.oldest, t.losses, t.answeredAt = t.flights[:0], t.acked, 0, 0, n.now
+			return
+		}
 		since, untouched := p.since, !p.probing && !p.stalled && p.next == p.match+1
 		n.restart(p)
 		if untouched && !p.probing {
@@ -136,15 +145,6 @@ func (n *Node) restart(p *progress) {
 		p.probeDue = true
 	} else {
 		p.next = p.match + 1
-		n.skipCompacted(p)
-	}
-}
-
-// skipCompacted searches from the log's beginning on if what comes next was compacted away. Its caller knew that every
-// replica has that; this leader, of whom acknowledgements were lost, does not.
-func (n *Node) skipCompacted(p *progress) {
-	if p.next < n.log.First() {
-		p.next, p.probing, p.probeDue = n.log.First(), true, true
 	}
 }
 
@@ -153,9 +153,11 @@ func (n *Node) stepAppendEntriesReply(m *Message) {
 		return
 	}
 	p := n.peer(m.From)
-	p.active = true
+	p.active, p.heardAt = true, n.now
 	silent := p.silent()
-	p.unheard = 0
+	if p.unheard = 0; silent {
+		p.install.losses = 0
+	}
 	if !m.Success && m.PrevLogIndex == 0 {
 		// It refuses a message of an earlier term, maybe of an earlier life with the same number: it says nothing of the
 		// log, since every log agrees at 0.
@@ -218,6 +220,7 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 	case found:
 		p.probing, p.rounds = false, 0
 		n.restart(p)
+		n.chooseCatchUp(p)
 	case p.stalled && n.resume(p, m.Seq):
 	case p.stalled && len(p.overdue) > 0 && m.Seq < p.overdue[0].seq:
 		// A late answer to what was sent before all of that: it says nothing of what is overdue.
@@ -227,7 +230,9 @@ func (n *Node) accepted(p *progress, m *Message, known bool) {
 		if !p.probing || len(p.flights) > 0 && p.flights[0].seq < m.Seq {
 			n.restart(p)
 		}
-		p.stalled = false
+		if p.stalled = false; !p.probing {
+			n.chooseCatchUp(p)
+		}
 	}
 }
 
@@ -292,13 +297,15 @@ func (n *Node) rejected(p *progress, m *Message, f flight) {
 	// Never at or above what was just rejected, never below what is known to agree; nor before the log's beginning.
 	p.next = max(min(next, prev), p.match+1, n.log.First())
 	n.event(Event{Kind: EventRejected, Peer: p.id, Prev: prev, Index: p.next, Probe: true})
+	if p.next > prev { // the log begins after the place of agreement
+		n.beginTransfer(p)
+		return
+	}
 	if p.next == p.match+1 {
 		p.probing, p.rounds = false, 0 // nothing left to find out
 		n.event(Event{Kind: EventAccepted, Peer: p.id, Index: p.match, Probe: true})
 	}
 	n.restart(p)
-	// The log begins after the place of agreement: only a snapshot could help, so ask no oftener than heartbeats go.
-	p.stalled = p.next > prev
 }
 
 func (n *Node) termAt(i uint64) uint64 {
@@ -331,6 +338,7 @@ func (n *Node) appendTo(p *progress) {
 		n.sendRuns = n.log.AppendRuns(n.sendRuns, p.next, n.log.Last(), n.cfg.MaxAppendBytes)
 		end := len(n.sendRuns)
 		m.Entries, m.More = n.sendRuns[at], n.sendRuns[at+1:end:end]
+		p.deferred = false
 		f.last = n.sendRuns[end-1].Last()
 		p.next = f.last + 1
 		p.sent = max(p.sent, f.last)
@@ -364,6 +372,15 @@ func (n *Node) heartbeat(p *progress) {
 	n.seq++
 	n.send(Message{Type: AppendEntries, To: p.id, Term: n.term, Seq: n.seq, PrevLogIndex: prev, PrevLogTerm: term, Commit: commit})
 	n.event(Event{Kind: EventSent, Peer: p.id, Prev: prev, Index: prev})
+}
+
+// sendEmpty sends an AppendEntries without entries, at the end of the driver's round if more is about to come: see TakeMore.
+func (n *Node) sendEmpty(p *progress) {
+	if p.deferred = n.more; p.deferred {
+		n.idle = false // it is still to be sent
+	} else {
+		n.heartbeat(p)
+	}
 }
 
 func (n *Node) tell(p *progress, commit uint64) {

@@ -296,6 +296,17 @@ func (l *Log) offset(i uint64) uint64 {
 	return s.base + uint64(s.end(int(i-s.first)))
 }
 
+// Reset forgets everything: the first entry will have index first, after an entry of term prevTerm.
+func (l *Log) Reset(first, prevTerm uint64) {
+	for _, s := range l.segments {
+		l.recycle(s)
+	}
+	clear(l.segments)
+	l.segments = l.segments[:0]
+	l.first, l.last = first, first-1
+	l.runs = append(l.runs[:0], termRun{first - 1, prevTerm})
+}
+
 // TruncateFrom removes entry i and all after it. i must not be before First().
 func (l *Log) TruncateFrom(i uint64) {
 	if i > l.last {

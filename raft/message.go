@@ -8,7 +8,7 @@ import (
 // ID names a replica within its group. 0 is nobody.
 type ID uint64
 
-// MessageType tells the four messages of Raft apart.
+// MessageType tells the messages of Raft apart.
 type MessageType uint8
 
 const (
@@ -16,6 +16,8 @@ const (
 	AppendEntriesReply
 	RequestVote
 	RequestVoteReply
+	InstallSnapshot
+	InstallSnapshotReply
 )
 
 func (t MessageType) String() string {
@@ -28,6 +30,10 @@ func (t MessageType) String() string {
 		return "RequestVote"
 	case RequestVoteReply:
 		return "RequestVoteReply"
+	case InstallSnapshot:
+		return "InstallSnapshot"
+	case InstallSnapshotReply:
+		return "InstallSnapshotReply"
 	}
 	return fmt.Sprintf("MessageType(%d)", uint8(t))
 }
@@ -71,6 +77,15 @@ type Message struct {
 
 	// RequestVoteReply.
 	VoteGranted bool
+
+	// InstallSnapshot carries the part of Snapshot that begins at Offset. One that a node hands out says how long the
+	// part is, and its driver puts the bytes in Chunk. A reply repeats Snapshot; its Offset is how much of it the follower
+	// has, and Success says that all of it is installed, or was not needed: Match is then the last index that it has
+	// committed.
+	Snapshot   Snapshot
+	Offset     uint64
+	ChunkBytes int
+	Chunk      []byte
 }
 
 // EntryCount returns the number of entries that the message carries.
@@ -115,7 +130,9 @@ func (m *Message) plausible() bool {
 		return m.plausibleEntries()
 	case RequestVote:
 		return m.Term != 0 && m.Term != lastTerm && m.LastLogTerm <= m.Term
-	case AppendEntriesReply, RequestVoteReply:
+	case InstallSnapshot:
+		return m.plausibleChunk()
+	case AppendEntriesReply, RequestVoteReply, InstallSnapshotReply:
 		return m.Term != lastTerm
 	}
 	return false

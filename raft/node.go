@@ -40,6 +40,7 @@ type Node struct {
 
 	now  Time
 	idle bool // nothing has come in since the last Take
+	more bool // the driver is about to bring more: see TakeMore
 	role Role
 	term uint64
 	vote ID
@@ -77,6 +78,17 @@ type Node struct {
 	quorumIndex              uint64 // leader: highest index of this term that a quorum holds durably
 	sentQuorum               uint64 // leader: EventSentQuorum was given up to here
 	heardAppend              bool   // follower: AppendEntries arrived since the last Take
+
+	// Snapshots: see snapshot.go.
+	snapshot     Snapshot // the newest durable one
+	taking       uint64   // index of the one that an Output asked for; 0 if none is under way
+	appliedBytes uint64   // of entries applied since the last was asked for
+	incoming     incoming
+	chunks       []Chunk // received since the last Take, in chunkMem
+	chunkMem     []byte
+	chunkSpare   []byte
+	reset        Snapshot // what the storage's log must begin after; Index 0 if it goes on
+	restore      Snapshot // what the state machine must be restored from; Index 0 if it goes on
 
 	seq                   uint64
 	elections, rejections uint64 // since New
@@ -117,6 +129,9 @@ func New(now Time, cfg Config, saved Saved) (*Node, error) {
 	if saved.Log != nil {
 		n.log = saved.Log.clone()
 	}
+	if err := n.recoverSnapshot(saved.Snapshot); err != nil {
+		return nil, err
+	}
 	if n.term >= lastTerm {
 		return nil, fmt.Errorf("%w: saved term is %d", ErrConfig, n.term)
 	}
@@ -128,7 +143,7 @@ func New(now Time, cfg Config, saved Saved) (*Node, error) {
 		return nil, fmt.Errorf("%w: entries up to %d are saved as applied, but the saved log ends at %d", ErrConfig, saved.Applied, n.log.Last())
 	}
 	n.handed, n.durable = n.log.Last(), n.log.Last()
-	n.applied = max(n.log.First()-1, saved.Applied)
+	n.applied = max(n.snapshot.Index, saved.Applied)
 	n.commit, n.proven = n.applied, n.applied
 	n.resetElectionTimer()
 	n.leaderAt = now.Add(-cfg.ElectionTimeout) // nobody has been heard yet
@@ -204,7 +219,7 @@ func (n *Node) Step(now Time, m *Message) {
 	}
 	if m.Term > n.term && !n.ignoresTerm(m) {
 		leader := ID(0)
-		if m.Type == AppendEntries {
+		if m.Type == AppendEntries || m.Type == InstallSnapshot {
 			leader = m.From
 		}
 		n.becomeFollower(m.Term, leader)
@@ -218,6 +233,10 @@ func (n *Node) Step(now Time, m *Message) {
 		n.stepRequestVote(m)
 	case RequestVoteReply:
 		n.stepRequestVoteReply(m)
+	case InstallSnapshot:
+		n.stepInstallSnapshot(m)
+	case InstallSnapshotReply:
+		n.stepInstallSnapshotReply(m)
 	}
 }
 
@@ -252,21 +271,19 @@ func (n *Node) Deadline() Time {
 	return at
 }
 
+// Sending returns the index of the snapshot that a leader is sending to a peer, 0 if none.
+func (n *Node) Sending(id ID) uint64 {
+	if p := n.peer(id); p != nil && n.role == Leader {
+		return p.install.Index
+	}
+	return 0
+}
+
 // Campaign starts an election at once, without asking first.
 func (n *Node) Campaign(now Time) {
 	n.advance(now)
 	if n.role != Leader {
 		n.startCampaign(false)
-	}
-}
-
-// Compact lets the log forget entries up to index i. Only what is applied and durable here may go; the caller makes
-// sure that no other replica still needs it, until snapshots exist.
-func (n *Node) Compact(i uint64) {
-	n.idle = false
-	n.log.Compact(min(i, n.applied, n.durable))
-	for p := range n.peers {
-		n.skipCompacted(&n.peers[p])
 	}
 }
 

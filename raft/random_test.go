@@ -50,6 +50,11 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 		if random.IntN(2) == 0 {
 			c.MaxAppendBytes, c.MaxInFlight, c.MaxHeld = 40, 1+random.IntN(4), len(g.replicas)+random.IntN(8)
 		}
+		if random.IntN(2) == 0 {
+			c.SnapshotEntries, c.SnapshotTrailing = 1+random.IntN(8), random.IntN(6)
+			c.ChunkBytes, c.MaxChunks, c.MaxLagBytes = 1+random.IntN(100), 1+random.IntN(4), 1+random.IntN(500)
+		}
+		c.Strategy.CatchUp = pick(random, catchUps)
 		for _, r := range g.replicas {
 			r.disk.log = raft.NewLogOfSegments(1, 0, 50+random.IntN(200))
 		}

@@ -59,6 +59,19 @@ var rules = []struct {
 	{"a dead follower is not flooded", "", deadFollower},
 	{"a follower that lost its disk starts no storm", "", lostDisk},
 	{"limits hold", "", limits},
+	{"an empty message waits for the end of the round, and no longer", "", waitsForTheRound},
+	{"who needs what is gone gets the snapshot, then the log", "section 7", snapshotForWhatIsGone},
+	{"lost chunks and lost answers are made up for", "", chunksLost},
+	{"chunks may be doubled and change places", "", chunksOutOfOrder},
+	{"a new leader begins a transfer anew", "section 7", leaderChangesMidway},
+	{"a snapshot counts once it is durable", "", crashMidway},
+	{"compaction does not overtake a transfer", "hashicorp/raft issue 697", notOvertaken},
+	{"a dead follower keeps no log", "", deadKeepsNothing},
+	{"a slow follower keeps the log within bounds", "", slowKeepsSome},
+	{"the choice between log and snapshot is asked", "", catchUpChoice},
+	{"a slow link is not flooded with chunks", "", slowLinkNotFlooded},
+	{"a follower that dies in a transfer costs nothing more", "", deadFollowerOfTransfer},
+	{"a transfer that has waited begins with the newest snapshot", "", newestFirst},
 }
 
 func TestRules(t *testing.T) {
@@ -640,7 +653,7 @@ func compactedUnheard(t *testing.T) {
 	g.run(3 * heartbeat)
 	g.cut[link{2, 1}] = true // its answers are lost
 	g.mustPropose(1, "c", "d")
-	g.run(3 * heartbeat)
+	g.run(8 * heartbeat) // until the leader takes it for silent
 	g.compact(1, 4)
 	if p := g.node(1).AppendProgress(nil)[0]; p.Match != 2 || g.status(1).First != 5 {
 		t.Fatalf("the leader takes 2 for having entries up to %d, and its log begins at %d", p.Match, g.status(1).First)
@@ -939,5 +952,38 @@ func limits(t *testing.T) {
 	g.finish(1)
 	if q := g.node(1).Queues(); q.PendingSaves != 0 {
 		t.Errorf("with all of them durable: %+v", q)
+	}
+}
+
+// waitsForTheRound: while the driver is about to bring more, an AppendEntries without entries waits, is left out if one
+// with entries says the same, and goes otherwise, however often the driver asks.
+func waitsForTheRound(t *testing.T) {
+	for _, more := range []bool{false, true} {
+		g := newGroup(t, 3, using(func(c *raft.Config) { c.Strategy = eager }))
+		g.elect(1)
+		g.mustPropose(1, "a")
+		g.deliverAll()
+		n := g.node(1)
+		g.now = max(g.now, n.Deadline())
+		n.Tick(g.now)
+		for range 3 {
+			if out := n.TakeMore(); len(out.Messages) > 0 {
+				t.Fatalf("sends %+v while more is to come", out.Messages)
+			}
+		}
+		if more {
+			if _, _, err := n.Propose(g.now, []byte("b")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var sent []int
+		for range 3 {
+			for _, m := range n.Take().Messages {
+				sent = append(sent, m.EntryCount())
+			}
+		}
+		if want := []int{0, 0}; !more && !slices.Equal(sent, want) || more && !slices.Equal(sent, []int{1, 1}) {
+			t.Errorf("more %t: messages with %v entries", more, sent)
+		}
 	}
 }

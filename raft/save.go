@@ -62,7 +62,7 @@ func (n *Node) sendDurably(m Message) {
 
 // unsaved reports whether something has changed that no Save has carried yet.
 func (n *Node) unsaved() bool {
-	return n.hardChanged || n.truncateTo != 0 || n.handed < n.log.Last()
+	return n.hardChanged || n.reset.Index != 0 || n.truncateTo != 0 || n.handed < n.log.Last()
 }
 
 // setHardState changes term and vote together: a crash must find both or neither.
@@ -101,8 +101,8 @@ func (n *Node) takeSave() Save {
 	}
 	n.saveSeq++
 	n.saveRuns = n.log.AppendRuns(n.saveRuns[:0], n.handed+1, n.log.Last(), maxRun)
-	s := Save{Seq: n.saveSeq, Term: n.term, Vote: n.vote, TruncateFrom: n.truncateTo, Entries: n.saveRuns}
-	n.hardChanged, n.truncateTo, n.handed = false, 0, n.log.Last()
+	s := Save{Seq: n.saveSeq, Term: n.term, Vote: n.vote, Reset: n.reset, TruncateFrom: n.truncateTo, Entries: n.saveRuns}
+	n.hardChanged, n.reset, n.truncateTo, n.handed = false, Snapshot{}, 0, n.log.Last()
 	p := pendingSave{n.saveSeq, n.log.Last()}
 	if len(n.pending) == n.cfg.MaxHeld {
 		n.pending[len(n.pending)-1] = p // what the earlier one made durable is believed when this one is

@@ -104,7 +104,7 @@ func (f *forger) number() uint64 {
 func (f *forger) message() raft.Message {
 	flags := f.byte()
 	m := raft.Message{
-		Type: raft.MessageType(flags % 5), From: raft.ID(flags/5) % 5, To: 1,
+		Type: raft.MessageType(flags % 7), From: raft.ID(flags/7) % 5, To: 1,
 		Term: f.number(), Seq: f.number(), PrevLogIndex: f.number(), PrevLogTerm: f.number(), Commit: f.number(),
 		Success: flags&32 != 0, Match: f.number(),
 		XTerm: f.number(), XIndex: f.number(), XLen: f.number(), HintIndex: f.number(), HintTerm: f.number(),
@@ -124,6 +124,11 @@ func (f *forger) message() raft.Message {
 			m.Entries = raft.Entries{}
 		}
 	}
+	if m.Type == raft.InstallSnapshot || m.Type == raft.InstallSnapshotReply {
+		m.Snapshot = raft.Snapshot{Index: f.number(), Term: f.number(), Bytes: uint64(f.byte() % 8)}
+		m.Offset = f.number() % 8
+		m.Chunk = make([]byte, f.byte()%8)
+	}
 	return m
 }
 
@@ -132,11 +137,13 @@ func playForged(t *testing.T, options uint8, input []byte) {
 	saved := disk{log: raft.NewLogOfSegments(1, 0, 64)}
 	cfg := raft.Config{ID: 1, Voters: []raft.ID{1, 2, 3}, Heartbeat: heartbeat, ElectionTimeout: electionTimeout, Events: true,
 		PreVote: options&1 != 0, CheckQuorum: options&2 != 0, NoOp: options&4 != 0, MaxAppendBytes: 30, MaxInFlight: 3,
+		SnapshotEntries: int(options & 7), SnapshotTrailing: int(options >> 3 & 3), ChunkBytes: 2, MaxChunks: 2, MaxLagBytes: 60,
 		Strategy: raft.Strategy{Backup: allBackups[options>>3&3], Send: sendGates[options>>5%6], Commit: commitGates[options>>4&3],
 			Announce: announceGates[options>>3%3], Apply: applyGates[options>>6&3]}}
 	clock := raft.Time(0)
 	start := func() *raft.Node {
-		node, err := raft.New(clock, cfg, raft.Saved{Term: saved.term, Vote: saved.vote, Log: saved.log})
+		node, err := raft.New(clock, cfg, raft.Saved{Term: saved.term, Vote: saved.vote, Log: saved.log,
+			Snapshot: saved.snapshot})
 		if err != nil {
 			t.Fatalf("it does not start again: %v", err)
 		}
@@ -147,6 +154,7 @@ func playForged(t *testing.T, options uint8, input []byte) {
 	var committed []uint64 // terms of committed entries
 	var writes []raft.Save
 	var sent []raft.Message // the last few
+	var complete []raft.Snapshot
 	for len(fake.input) > 0 {
 		switch op := fake.byte(); op % 10 {
 		case 0, 1:
@@ -162,6 +170,8 @@ func playForged(t *testing.T, options uint8, input []byte) {
 					m.Type = raft.AppendEntriesReply
 				case raft.RequestVote:
 					m.Type = raft.RequestVoteReply
+				case raft.InstallSnapshot:
+					m.Type, m.Snapshot = raft.InstallSnapshotReply, to.Snapshot
 				}
 				node.Step(clock, &m)
 			}
@@ -185,11 +195,19 @@ func playForged(t *testing.T, options uint8, input []byte) {
 			case arg < 100:
 				node.Reachable(clock, raft.ID(arg%5))
 			case arg < 200:
-				if i := uint64(arg - 100); i <= saved.log.Last() { // its storage compacts, too
-					node.Compact(i)
+				i := uint64(arg - 100)
+				if term, ok := node.Log().Term(i); ok && i > 0 && i <= node.Status().Applied {
+					saved.snapshot = raft.Snapshot{Index: i, Term: term, Bytes: 5}
+					node.SnapshotSaved(clock, saved.snapshot)
 				}
+			case arg < 210:
+				if len(complete) > 0 && complete[0].Index > saved.snapshot.Index {
+					saved.snapshot = complete[0]
+					node.SnapshotSaved(clock, saved.snapshot)
+				}
+				complete = complete[min(1, len(complete)):]
 			case arg < 220: // a crash; commitIndex begins anew, what was committed need not be here (it was forged)
-				node, writes, committed = start(), nil, nil
+				node, writes, complete, committed = start(), nil, nil, nil
 				was = node.Status()
 			}
 		}
@@ -209,6 +227,14 @@ func playForged(t *testing.T, options uint8, input []byte) {
 			}
 			writes = append(writes, s)
 		}
+		for _, c := range out.Chunks {
+			if c.Last() {
+				complete = append(complete, c.Snapshot)
+			}
+		}
+		if out.Compact > 0 {
+			saved.log.Compact(min(out.Compact, saved.log.Last()))
+		}
 		s := node.Status()
 		if s.Term < was.Term || s.Commit < was.Commit || s.Applied < was.Applied || s.First < was.First {
 			t.Fatalf("goes back from %+v to %+v", was, s)
@@ -221,7 +247,7 @@ func playForged(t *testing.T, options uint8, input []byte) {
 		}
 		log := node.Log()
 		for i := uint64(len(committed)) + 1; i <= s.Commit; i++ {
-			term, _ := log.Term(i)
+			term, _ := log.Term(i) // 0, and not compared, of what came in a snapshot
 			committed = append(committed, term)
 		}
 		for i := s.First; i <= s.Commit; i++ {

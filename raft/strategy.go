@@ -17,6 +17,8 @@ type Strategy struct {
 	Commit   Gate   // acknowledged by a quorum -> commitIndex moves
 	Announce Gate   // committed -> a follower is told
 	Apply    Gate   // committed -> applied, on every replica; on the leader this answers the client
+
+	CatchUp CatchUp // a follower is behind: the log or the snapshot; nil: the log while it is there
 }
 
 // Gate decides how long work that has arrived at it waits. It must be a pure function of what it is given: no state,

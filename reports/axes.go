@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -23,7 +24,7 @@ var (
 	strategyAxis  = axis{"strategy", func(c *results.Cell) string { return c.Strategy }}
 	sideAxes      = []axis{
 		{"nodes", func(c *results.Cell) string { return positive(c.Nodes) }},
-		{"payload", func(c *results.Cell) string { return size(c.PayloadBytes) }},
+		{"payload", func(c *results.Cell) string { return units.Bytes(c.PayloadBytes) }},
 		{"clients", func(c *results.Cell) string { return positive(c.Clients) }},
 		{"rate/s", func(c *results.Cell) string {
 			if c.RatePerSec == 0 {
@@ -41,19 +42,8 @@ func positive(n int) string {
 	return number(float64(n))
 }
 
-func size(bytes int) string {
-	for _, unit := range []struct {
-		name string
-		size int
-	}{{"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if bytes >= unit.size && bytes%unit.size == 0 {
-			return strconv.Itoa(bytes/unit.size) + " " + unit.name
-		}
-	}
-	return number(float64(bytes)) + " B"
-}
-
-// allAxes returns every axis of the given cells: scenario, transport, the side axes, the parameters by name, engine, strategy.
+// allAxes returns every axis of the given cells: scenario, transport, the side axes, the parameters by name, engine,
+// strategy.
 func allAxes(cells []Cell) []axis {
 	names := map[string]bool{}
 	for _, c := range cells {

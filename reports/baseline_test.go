@@ -10,8 +10,8 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// manyAxes returns a run over the product of some values of three to seven axes, strategies among them, with a latency of
-// its own for every cell, in a random order, and some cells without figures.
+// manyAxes returns a run over the product of some values of three to seven axes, strategies among them, with a latency
+// of its own for every cell, in a random order, and some cells without figures.
 func manyAxes(random *rand.Rand) *results.Run {
 	axes := []struct {
 		values []string
@@ -79,8 +79,9 @@ func differences(a, b *results.Cell) (names []string) {
 	return names
 }
 
-// However many axes vary, a cell is compared with the baseline in its own place: the baseline's ratio to itself is 1.00x in
-// every row, each other's is its own figure divided by that row's, and pairs differ in the axis that they are about alone.
+// However many axes vary, a cell is compared with the baseline in its own place: the baseline's ratio to itself is
+// 1.00x in every row, each other's is its own figure divided by that row's, and pairs differ in the axis that they are
+// about alone.
 func TestRatiosAreToTheBaselineInTheSamePlace(t *testing.T) {
 	baselines, others := 0, 0
 	for seed := range uint64(100) {

@@ -43,7 +43,7 @@ func (m metric) show(v float64) string {
 
 // mainMetric returns what a scenario is about: the catch-up, the time without a leader, or else the latency.
 func mainMetric(cells []*Cell) metric {
-	for _, m := range []metric{catchUpMetric, leaderlessMetric} {
+	for _, m := range []metric{catchUpMetric, leaderlessMetric, restartMetric} {
 		if slices.ContainsFunc(cells, func(c *Cell) bool { _, ok := m.value(c); return ok }) {
 			return m
 		}
@@ -85,8 +85,9 @@ const (
 	tooFewToJudge verdict = "too few" // fewer than leastTrials of either: they may lie apart by chance
 )
 
-// leastTrials is how many trials each of two cells needs before a verdict on them is given: with 4 each, trials of cells
-// that do not differ lie apart in 2.9% of all cases; with 3 it would be 10%, with 2 a third, with one always. See byChance.
+// leastTrials is how many trials each of two cells needs before a verdict on them is given: with 4 each, trials of
+// cells that do not differ lie apart in 2.9% of all cases; with 3 it would be 10%, with 2 a third, with one always. See
+// byChance.
 const leastTrials = 4
 
 func (m metric) verdict(a, b *Cell) verdict {
@@ -99,15 +100,16 @@ func (m metric) verdict(a, b *Cell) verdict {
 	return apart
 }
 
-// overlap says whether the ranges of two cells' trials have a part in common, however many trials there are. Cells of one
-// trial each overlap only if they are equal.
+// overlap says whether the ranges of two cells' trials have a part in common, however many trials there are. Cells of
+// one trial each overlap only if they are equal.
 func (m metric) overlap(a, b *Cell) bool {
 	x, y := m.over(a), m.over(b)
 	return x.N > 0 && y.N > 0 && x.Max >= y.Min && y.Max >= x.Min
 }
 
-// differ returns b's figure divided by a's; false if that would say nothing: a figure is missing, their trials overlap, or
-// the ratio would read 1.00x. A ratio describes what was measured; whether it is more than chance is the verdict's matter.
+// differ returns b's figure divided by a's; false if that would say nothing: a figure is missing, their trials overlap,
+// or the ratio would read 1.00x. A ratio describes what was measured; whether it is more than chance is the verdict's
+// matter.
 func (m metric) differ(a, b *Cell) (float64, bool) {
 	r, ok := m.ratio(a, b)
 	if !ok || m.overlap(a, b) || times(r) == times(1) {
@@ -123,8 +125,8 @@ type pair struct {
 	from, to *Cell
 }
 
-// byChance returns how often the trials of two cells that do not differ would lie apart all the same, with n trials each:
-// two of all the orders in which 2n trials can come have one cell's above the other's.
+// byChance returns how often the trials of two cells that do not differ would lie apart all the same, with n trials
+// each: two of all the orders in which 2n trials can come have one cell's above the other's.
 func byChance(n int) float64 {
 	orders := 1.0
 	for i := 1; i <= n; i++ {
@@ -136,8 +138,8 @@ func byChance(n int) float64 {
 // choiceNames are those of the five choices that a strategy consists of, the backup first.
 var choiceNames = []string{"backup", "send", "commit", "announce", "apply"}
 
-// choicePairs returns, for each of the five choices, the cells that differ in it and in nothing else, each compared with
-// the first of its kind.
+// choicePairs returns, for each of the five choices, the cells that differ in it and in nothing else, each compared
+// with the first of its kind.
 func (s *Summary) choicePairs(cells []*Cell) []pair {
 	names := map[string]bool{}
 	for _, c := range cells {
@@ -162,7 +164,8 @@ func (s *Summary) choicePairs(cells []*Cell) []pair {
 			from := group[0]
 			for _, to := range group[1:] {
 				if to.Choices[name] != from.Choices[name] {
-					pairs = append(pairs, pair{name, fmt.Sprintf("%s: %s → %s", name, from.Choices[name], to.Choices[name]), from, to})
+					pairs = append(pairs, pair{name, fmt.Sprintf("%s: %s → %s",
+						name, from.Choices[name], to.Choices[name]), from, to})
 				}
 			}
 		}

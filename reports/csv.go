@@ -155,6 +155,14 @@ func fields() []field {
 			return f.value(c.Failover)
 		}})
 	}
+	for _, f := range restartFields {
+		figures = append(figures, field{f.name, func(c *Cell) any {
+			if c.Restart == nil {
+				return nil
+			}
+			return f.value(c.Restart)
+		}})
+	}
 	for _, part := range []struct {
 		name   string
 		counts func(*Cell) results.Counts

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -18,8 +19,8 @@ type curve struct {
 	alike []*Cell // those whose trials overlap the best's in power, and the best itself
 }
 
-// knee returns the cell at the curve's knee; nil if there is none to be seen: the highest load has the most power, so that
-// more may have more, the trials do not tell where it is, or they are too few for a verdict.
+// knee returns the cell at the curve's knee; nil if there is none to be seen: the highest load has the most power, so
+// that more may have more, the trials do not tell where it is, or they are too few for a verdict.
 func (c *curve) knee() *Cell {
 	if len(c.alike) > 1 || c.best == c.cells[len(c.cells)-1] || !c.judged() {
 		return nil
@@ -35,8 +36,8 @@ func (c *curve) judged() bool {
 // leastPoints is how many loads make a curve.
 const leastPoints = 3
 
-// curves returns those of the scenario steady, closed loops and open ones apart, and names those that have too few points
-// with figures to be one.
+// curves returns those of the scenario steady, closed loops and open ones apart, and names those that have too few
+// points with figures to be one.
 func (s *Summary) curves() (list []curve, tooShort []string) {
 	var loaded []*Cell
 	for _, c := range s.of("") {
@@ -76,8 +77,9 @@ func (s *Summary) curves() (list []curve, tooShort []string) {
 }
 
 // power is throughput divided by mean latency, both of all trials together. Where it is largest is the knee of a
-// throughput-latency curve: before it, more load costs little latency; after it, latency grows faster than what is gained (Kleinrock, "Power and
-// deterministic rules of thumb for probabilistic problems in computer communications", 1979).
+// throughput-latency curve: before it, more load costs little latency; after it, latency grows faster than what is
+// gained (Kleinrock, "Power and deterministic rules of thumb for probabilistic problems in computer communications",
+// 1979).
 func power(c *Cell) float64 {
 	return c.Reached / c.mean()
 }
@@ -158,7 +160,8 @@ func (s *Summary) kneeText(curves []curve) []string {
 			if !c.judged() {
 				verb = fmt.Sprintf("power is highest (a knee takes %d trials) at", leastTrials)
 			}
-			lines = append(lines, fmt.Sprintf("%s: %s %s; %s give %s of that throughput at %s of that p50.", name, verb, best, loadText(last),
+			lines = append(lines, fmt.Sprintf("%s: %s %s; %s give %s of that throughput at %s of that p50.",
+				name, verb, best, loadText(last),
 				times(last.Reached/c.best.Reached), times(p50Of(last)/max(1, p50Of(c.best)))))
 		}
 	}
@@ -176,7 +179,7 @@ func (s *Summary) curveNotes(curves []curve, tooShort []string) []string {
 // loadText says what load a cell is under.
 func loadText(c *Cell) string {
 	if c.Clients > 0 {
-		return count(uint64(c.Clients), "client")
+		return units.Count(c.Clients, "client")
 	}
 	return number(c.RatePerSec) + "/s offered"
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/raftbench/raftbench/results"
 )
 
-// deterministic reports whether a cell's trials are one trial repeated: two or more that are the same to the last figure
-// although their seeds differ. Only virtual time has such cells.
+// deterministic reports whether a cell's trials are one trial repeated: two or more that are the same to the last
+// figure although their seeds differ. Only virtual time has such cells.
 func deterministic(run *results.Run, trials []results.Trial) bool {
 	if run.Header.Clock != "virtual" || len(trials) < 2 {
 		return false

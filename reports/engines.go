@@ -49,8 +49,8 @@ var (
 	p99Comparison        = comparison{"p99", false, func(c *Cell) (float64, bool) { return c.quantile(0.99) }}
 	p999Comparison       = comparison{"p99.9", false, func(c *Cell) (float64, bool) { return c.quantile(0.999) }}
 	throughputComparison = comparison{"commits/s", true, throughputMetric.value}
-	// From the first AppendEntries on: how long a leader takes to notice that a follower is back is its timers', not the
-	// network's.
+	// From the first AppendEntries on: how long a leader takes to notice that a follower is back is its timers', not
+	// the network's.
 	transferComparison = comparison{"transfer", false, func(c *Cell) (float64, bool) {
 		if c.CatchUp == nil {
 			return 0, false
@@ -248,7 +248,8 @@ func (s *Summary) engineFindings(scenario string, cells []*Cell) []string {
 			if s.varies(transportAxis) {
 				over = " over " + clean(transport)
 			}
-			found = append(found, fmt.Sprintf("%s%s: %s's %s.", clean(scenario), over, clean(own[0].Engine), strings.Join(parts, ", its ")))
+			found = append(found, fmt.Sprintf("%s%s: %s's %s.",
+				clean(scenario), over, clean(own[0].Engine), strings.Join(parts, ", its ")))
 		}
 	}
 	return found

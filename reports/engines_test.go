@@ -71,7 +71,8 @@ func TestBesideTheBestPeer(t *testing.T) {
 		{"0.50x", "2.0x", "quick"}, {"0.29x", "2.0x", "broad, quick"}, {"0.50x", "2.0x", "broad"},
 	} {
 		if at(row, "p50") != want.p50 || at(row, "commits/s") != want.commits || at(row, "best peer") != want.best {
-			t.Errorf("row %d: p50 %s, commits/s %s, best %s: want %v", row, at(row, "p50"), at(row, "commits/s"), at(row, "best peer"), want)
+			t.Errorf("row %d: p50 %s, commits/s %s, best %s: want %v",
+				row, at(row, "p50"), at(row, "commits/s"), at(row, "best peer"), want)
 		}
 	}
 }

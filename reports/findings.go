@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -28,6 +29,7 @@ func (s *Summary) Findings() []string {
 			}
 		}
 	}
+	found = append(found, s.crossings()...)
 	for _, scenario := range s.scenarios() {
 		found = append(found, s.costFinding(scenario, s.of(scenario))...)
 	}
@@ -36,7 +38,7 @@ func (s *Summary) Findings() []string {
 		found = s.plainFindings()
 	case s.fewest() < leastTrials:
 		found = append(found, fmt.Sprintf("Ratios describe these trials and are no verdict: with %s of a cell a difference may be chance; "+
-			"a verdict takes %d: raise --repeat.", count(uint64(s.fewest()), "trial"), leastTrials))
+			"a verdict takes %d: raise --repeat.", units.Count(s.fewest(), "trial"), leastTrials))
 	}
 	if line := s.missing(); line != "" {
 		found = append(found, line)
@@ -54,7 +56,8 @@ func (s *Summary) plainFindings() []string {
 		m := mainMetric(s.of(scenario))
 		for _, c := range s.of(scenario) {
 			if v, ok := m.value(c); ok && len(found) < 3 {
-				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.", clean(scenario), s.around(c), s.who(c), m.words, m.show(v)))
+				found = append(found, fmt.Sprintf("%s%s: with %s, %s is %s.",
+					clean(scenario), s.around(c), s.who(c), m.words, m.show(v)))
 			}
 		}
 	}
@@ -80,7 +83,7 @@ func (s *Summary) roundsFinding(scenario string, cells []*Cell) []string {
 	}
 	return []string{fmt.Sprintf("%s%s: %s needed %s, %s %s: %s slower to catch up (%s against %s), with every other choice equal.",
 		clean(scenario), s.place(widest.to),
-		clean(widest.to.Strategy), count(widest.to.CatchUp.ProbeRounds, "probe round"),
+		clean(widest.to.Strategy), units.Count(widest.to.CatchUp.ProbeRounds, "probe round"),
 		clean(widest.from.Strategy), number(float64(widest.from.CatchUp.ProbeRounds)), times(most),
 		duration(widest.to.CatchUpTotal.Median), duration(widest.from.CatchUpTotal.Median))}
 }
@@ -136,8 +139,12 @@ func (s *Summary) strategyFinding(scenario string, cells []*Cell) []string {
 	case m.name == leaderlessMetric.name:
 		text = fmt.Sprintf("%s: with %s the group had no leader for %s, %s as long as with %s (%s).", where,
 			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
+	case m.name == restartMetric.name:
+		text = fmt.Sprintf("%s: with %s a restarted follower was level after %s, %s as long as with %s (%s).", where,
+			slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 	default:
-		text = fmt.Sprintf("%s: %s's p50 is %s, %s that of %s (%s)", where, slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
+		text = fmt.Sprintf("%s: %s's p50 is %s, %s that of %s (%s)",
+			where, slow, duration(highNs), times(widest.ratio), fast, duration(lowNs))
 		if stage, part := high.largestStage(); stage != "" && part >= 0.5 {
 			text += fmt.Sprintf("; %s of its mean latency is %s", share(part), stageWords(stage, high.Choices))
 		}
@@ -202,10 +209,12 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 		to := preposition + " " + clean(axisText(a, a.value(&pairs[0].to.Cell)))
 		switch {
 		case alike == n && overlaps:
-			found = append(found, fmt.Sprintf("%s: the trials overlap in %s: %s and %s.", clean(scenario), strings.TrimPrefix(m.words, "the "), from, to))
+			found = append(found, fmt.Sprintf("%s: the trials overlap in %s: %s and %s.",
+				clean(scenario), strings.TrimPrefix(m.words, "the "), from, to))
 			continue
 		case alike == n:
-			found = append(found, fmt.Sprintf("%s: %s %s is the same within 1%% as that %s.", clean(scenario), to, m.words, from))
+			found = append(found, fmt.Sprintf("%s: %s %s is the same within 1%% as that %s.",
+				clean(scenario), to, m.words, from))
 			continue
 		}
 		span := times(low)
@@ -216,7 +225,8 @@ func (s *Summary) axisFindings(scenario string, cells []*Cell, a axis) []string 
 		y, _ := m.value(furthest.to)
 		text := fmt.Sprintf("%s: %s %s is %s that %s", clean(scenario), to, m.words, span, from)
 		if n > 1 {
-			text += fmt.Sprintf("; furthest apart with %s%s (%s against %s)", s.who(furthest.to), s.placeBut(furthest.to, strategyAxis, engineAxis, a), m.show(y), m.show(x))
+			text += fmt.Sprintf("; furthest apart with %s%s (%s against %s)",
+				s.who(furthest.to), s.placeBut(furthest.to, strategyAxis, engineAxis, a), m.show(y), m.show(x))
 		} else {
 			text += fmt.Sprintf(" (%s against %s)", m.show(y), m.show(x))
 		}
@@ -263,7 +273,8 @@ func (s *Summary) costFinding(scenario string, cells []*Cell) []string {
 	}
 	few, _ := m.value(low)
 	many, _ := m.value(high)
-	return []string{fmt.Sprintf("%s: a commit takes from %s AppendEntries requests (%s%s) to %s (%s%s).", clean(scenario),
+	return []string{fmt.Sprintf("%s: a commit takes from %s AppendEntries requests (%s%s) to %s (%s%s).",
+		clean(scenario),
 		number(few), s.who(low), s.around(low), number(many), s.who(high), s.around(high))}
 }
 
@@ -278,17 +289,8 @@ func (s *Summary) missing() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("No figures from %s of %s: %s.", number(float64(len(s.Cells)-s.Count(results.OK))), count(uint64(len(s.Cells)), "cell"), strings.Join(parts, ", "))
-}
-
-func count(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if stem, ok := strings.CutSuffix(noun, "y"); ok {
-		return number(float64(n)) + " " + stem + "ies"
-	}
-	return number(float64(n)) + " " + noun + "s"
+	return fmt.Sprintf("No figures from %s of %s: %s.",
+		number(float64(len(s.Cells)-s.Count(results.OK))), units.Count(len(s.Cells), "cell"), strings.Join(parts, ", "))
 }
 
 // statusWord is how a status reads in a table.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -148,6 +149,7 @@ func (s *Summary) mainColumns() []column {
 		leaderlessP95,
 		{head: "no leader max", unit: "failover", value: func(c *Cell) (float64, bool) { return c.Leaderless.Max, c.Leaderless.N > 1 }},
 	}
+	columns = append(columns, restartColumns...)
 	columns = append(append(columns, s.spreadColumn()), s.floorColumns()...)
 	if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Status == results.OK && c.Trials < c.Planned }) {
 		columns = append(columns, column{head: "trials", rank: 3, none: " ", value: func(c *Cell) (float64, bool) { return float64(c.Trials), c.Trials < c.Planned },
@@ -159,8 +161,8 @@ func (s *Summary) mainColumns() []column {
 // mainGrid returns the main table.
 func (s *Summary) mainGrid() grid { return s.gridOf(s.of(""), s.varying, s.mainColumns()) }
 
-// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that is
-// not OK has its status in the first column, and nothing in the others.
+// gridOf returns a row for each cell: its axes, then the columns. Columns without any figure are left out. A cell that
+// is not OK has its status in the first column, and nothing in the others.
 func (s *Summary) gridOf(cells []*Cell, axes []axis, columns []column) grid {
 	var used []column
 	for _, col := range columns {
@@ -247,10 +249,11 @@ func (s *Summary) legend(g grid) []string {
 		}
 		lines = append(lines, "p50, p99, p99.9: from the moment a proposal was due to the leader's answer"+loop+"; the trials' histograms merged")
 	}
-	if s.Run.Header.Repeat > 1 {
+	switch ok := s.Count(results.OK) > 0; {
+	case ok && s.Run.Header.Repeat > 1:
 		lines = append(lines, fmt.Sprintf("commits/s and times: medians of %s; RPCs and bytes: of all trials; spread: half the way from the lowest trial to the highest, of %s",
 			s.trials(), s.spreadOf()))
-	} else {
+	case ok:
 		lines = append(lines, "one trial a cell: no spread is known")
 	}
 	if text := s.deterministicText(); text != "" {
@@ -270,6 +273,9 @@ func (s *Summary) legend(g grid) []string {
 	if slices.Contains(g.head, "rounds") {
 		lines = append(lines, "rounds: AppendEntries sent to the follower before the leader knew where their logs agree")
 	}
+	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasPrefix(h, "all serve") }) {
+		lines = append(lines, "restart: from a follower's start until it has applied what the leader has, opening its storage (open) included; all serve: from the start of all replicas until a proposal is committed")
+	}
 	if slices.ContainsFunc(g.head, func(h string) bool { return strings.HasPrefix(h, "no leader max") }) {
 		lines = append(lines, "no leader: from the leader's crash until there is another; median (p50), p95 and the longest of the trials")
 	}
@@ -287,6 +293,9 @@ func (s *Summary) wordsOf(g grid) []string {
 	var lines []string
 	if has(notMeasured) {
 		text := notMeasured + ": not measured by that scenario"
+		if slices.ContainsFunc(s.Cells, func(c Cell) bool { return c.Params["measure"] == "off" }) {
+			text += " or with measure=off"
+		}
 		if s.Count(results.NotApplicable) > 0 {
 			text += ", or the engine cannot do what it asks for: see Not reported"
 		}
@@ -326,13 +335,13 @@ func (s *Summary) trials() string {
 	if least < most {
 		return fmt.Sprintf("%d to %d trials", least, most)
 	}
-	return count(uint64(most), "trial")
+	return units.Count(most, "trial")
 }
 
 // spreadOf says which figure the spread is of: "p50 (steady), catch-up (lag, diverge)".
 func (s *Summary) spreadOf() string {
 	var parts []string
-	for _, m := range []metric{p50Metric, catchUpMetric, leaderlessMetric} {
+	for _, m := range []metric{p50Metric, catchUpMetric, leaderlessMetric, restartMetric} {
 		var of []string
 		for _, scenario := range s.scenarios() {
 			if mainMetric(s.of(scenario)).name == m.name {

@@ -69,8 +69,8 @@ func steady(d time.Duration, n int) results.Trial {
 }
 
 func TestPercentilesAreMergedNotAveraged(t *testing.T) {
-	// Of 1,200 proposals 1,000 took 1 ms, so p50 is that, and the slowest 100 took 20 ms, so p99 is that. The p50s of the
-	// three trials have the mean 10.3 ms and the median 10 ms.
+	// Of 1,200 proposals 1,000 took 1 ms, so p50 is that, and the slowest 100 took 20 ms, so p99 is that. The p50s of
+	// the three trials have the mean 10.3 ms and the median 10 ms.
 	row := csvRows(t, one(steady(time.Millisecond, 1000), steady(10*time.Millisecond, 100), steady(20*time.Millisecond, 100)))[0]
 	p50, _ := strconv.ParseFloat(row["p50_ns"], 64)
 	p99, _ := strconv.ParseFloat(row["p99_ns"], 64)
@@ -224,7 +224,8 @@ func TestTheFirstTrialIsCheckedAgainstTheRest(t *testing.T) {
 	for first, warned := range map[time.Duration]bool{time.Millisecond: false, 2100 * time.Microsecond: false, 2300 * time.Microsecond: true, 400 * time.Microsecond: true} {
 		s := Summarize(one(steady(first, 100), steady(time.Millisecond, 100), steady(1100*time.Microsecond, 100)))
 		if got := strings.Contains(strings.Join(s.Warnings, "\n"), "the first trial's p50"); got != warned {
-			t.Errorf("a first trial of %v beside 1 ms and 1.1 ms: warned %v, want %v: %q", first, got, warned, s.Warnings)
+			t.Errorf("a first trial of %v beside 1 ms and 1.1 ms: warned %v, want %v: %q",
+				first, got, warned, s.Warnings)
 		}
 	}
 }

@@ -55,7 +55,8 @@ func newLabReport(run *results.Run) *labReport {
 	for _, c := range run.Header.Cells {
 		heartbeat, err := time.ParseDuration(c.Params[results.ParamHeartbeat])
 		if err != nil || heartbeat <= 0 {
-			r.warnings = append(r.warnings, fmt.Sprintf("cell %d has no heartbeat that can be read, and is left out", c.ID))
+			r.warnings = append(r.warnings, fmt.Sprintf("cell %d has no heartbeat that can be read, and is left out",
+				c.ID))
 			continue
 		}
 		cell := &labCell{Cell: c, place: labPlace{c.Transport, heartbeat}, passed: map[int]*results.Lab{}}

@@ -248,7 +248,8 @@ func TestLabEstimate(t *testing.T) {
 		t.Errorf("%+v: want 3 ±4.97 from 1 to 5", e)
 	}
 	if two := estimateOf([]float64{1, 3}); two.interval() || two.show(oneDecimal) != "2.0" || e.show(oneDecimal) != "3.0±5.0" {
-		t.Errorf("%q and %q: want two values without an interval, and 3.0±5.0", two.show(oneDecimal), e.show(oneDecimal))
+		t.Errorf("%q and %q: want two values without an interval, and 3.0±5.0",
+			two.show(oneDecimal), e.show(oneDecimal))
 	}
 }
 
@@ -271,7 +272,8 @@ func TestLabModes(t *testing.T) {
 	}
 	g = newLabReport(run).modesGrid(r.places[0])
 	if last := len(g.head) - 1; len(g.rows) != len(labStrategies) || g.head[last] != "4 or more" || g.rows[5][last] != "13.4 in 3 of 5" {
-		t.Errorf("want 13.4 s with six waits in three repeats of Rejoin with eager, under \"4 or more\": %v\n%v", g.head, g.rows)
+		t.Errorf("want 13.4 s with six waits in three repeats of Rejoin with eager, under \"4 or more\": %v\n%v",
+			g.head, g.rows)
 	}
 }
 
@@ -350,7 +352,8 @@ func TestLabLawIsJudgedWhereItCanBeTold(t *testing.T) {
 					want = map[bool]string{true: lawHolds, false: lawBroken}[a.periods == b.periods]
 				}
 				if got := w.verdict(r.places[0], b.choices); got != want {
-					t.Errorf("heartbeat %v: what %s takes, %.0f ms, is what the law says of %s: %q, want %q", heartbeat, a.name, w.usual, b.name, got, want)
+					t.Errorf("heartbeat %v: what %s takes, %.0f ms, is what the law says of %s: %q, want %q",
+						heartbeat, a.name, w.usual, b.name, got, want)
 				}
 			}
 		}

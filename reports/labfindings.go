@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
-// findings says in words what the run shows: what failed, which part of the write-up's 90 -> 60 -> 50 the data supports,
-// what an agreement takes, and how far the clock can be trusted.
+// findings says in words what the run shows: what failed, which part of the write-up's 90 -> 60 -> 50 the data
+// supports, what an agreement takes, and how far the clock can be trusted.
 func (r *labReport) findings() []string {
 	var found []string
 	add := func(lines ...string) {
@@ -56,7 +57,7 @@ func (r *labReport) outcome() string {
 	case all == 0:
 		return ""
 	case passed == all:
-		return fmt.Sprintf("All %s passed, within the course's limits.", count(uint64(all), "test"))
+		return fmt.Sprintf("All %s passed, within the course's limits.", units.Count(all, "test"))
 	}
 	return fmt.Sprintf("%d of %d tests did not pass.", all-passed, all)
 }
@@ -94,8 +95,8 @@ func (r *labReport) step(p labPlace, from, to string) (step, bool) {
 	return s, len(differences) > 0
 }
 
-// sure reports whether the total falls, or rises: the interval of the mean difference holds nothing that the tables would
-// round to 0.
+// sure reports whether the total falls, or rises: the interval of the mean difference holds nothing that the tables
+// would round to 0.
 func (s step) sure() bool {
 	return s.difference.interval() && math.Abs(s.difference.mean)-s.difference.half > 0.05
 }
@@ -105,11 +106,12 @@ func (s step) pays() bool { return s.sure() && s.difference.mean < 0 }
 
 // String says the means before and after, and what lies between them with its interval.
 func (s step) String() string {
-	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (%s", clean(s.from), s.before, clean(s.to), s.after, signed(s.difference.mean))
+	text := fmt.Sprintf("%s %.1f s -> %s %.1f s (%s",
+		clean(s.from), s.before, clean(s.to), s.after, signed(s.difference.mean))
 	if s.difference.interval() {
 		return text + fmt.Sprintf(" ±%.1f s in %d repeats)", s.difference.half, s.difference.n)
 	}
-	return text + fmt.Sprintf(" s in %s)", count(uint64(s.difference.n), "repeat"))
+	return text + fmt.Sprintf(" s in %s)", units.Count(s.difference.n, "repeat"))
 }
 
 // signed writes a difference of seconds with its sign; nothing has none.
@@ -236,7 +238,8 @@ func (r *labReport) backupFindings(p labPlace) []string {
 			tests, _ := r.headline()
 			return estimateOver(r.totals(p, strategy, tests), func(l *results.Lab) float64 { return float64(l.Rejections) }).mean
 		}
-		line := fmt.Sprintf("Fast instead of linear backup: %s, with %s instead of %s rejections", s, number(rejections(s.to)), number(rejections(s.from)))
+		line := fmt.Sprintf("Fast instead of linear backup: %s, with %s instead of %s rejections",
+			s, number(rejections(s.to)), number(rejections(s.from)))
 		if !s.sure() {
 			line += "; a rejection costs a round trip there, and the seconds do not show it"
 		} else if r.choices[s.from]["send"] == "ride" {
@@ -285,7 +288,8 @@ func (r *labReport) lawFindings(p labPlace) []string {
 		if !ok {
 			continue
 		}
-		line := fmt.Sprintf("%s with %s: %.1f s = %.1f s + %s agreements of %s ms", lawTest, clean(s), w.total, w.constant, number(w.count), number(w.usual))
+		line := fmt.Sprintf("%s with %s: %.1f s = %.1f s + %s agreements of %s ms",
+			lawTest, clean(s), w.total, w.constant, number(w.count), number(w.usual))
 		if w.longer > 0.5 {
 			line += fmt.Sprintf(" + %.1f s that some took longer", w.longer)
 		}
@@ -320,7 +324,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 		}
 		text := fmt.Sprintf("%s %s", clean(s), whole)
 		if a, ok := r.agreementSweep(transport, s); ok {
-			text += fmt.Sprintf(" (an agreement in %s: %s periods %+d ms)", lawTest, decimals(a.slope, 2), int(math.Round(1000*a.intercept)))
+			text += fmt.Sprintf(" (an agreement in %s: %s periods %+d ms)",
+				lawTest, decimals(a.slope, 2), int(math.Round(1000*a.intercept)))
 		}
 		parts = append(parts, text)
 	}
@@ -344,7 +349,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 			}
 		}
 	}
-	lines := []string{fmt.Sprintf("%s, total of %s against the period, stale leaders apart: %s.", clean(transport), what, strings.Join(parts, "; "))}
+	lines := []string{fmt.Sprintf("%s, total of %s against the period, stale leaders apart: %s.",
+		clean(transport), what, strings.Join(parts, "; "))}
 	if len(held)+len(broken) > 0 {
 		line := fmt.Sprintf("%s: the law \"Backup = constant + 102 agreements, one is 2 periods (loop), 1 (signal), one look (told at once)\" holds for %d of %d strategies and periods",
 			clean(transport), len(held), len(held)+len(broken))
@@ -359,8 +365,8 @@ func (r *labReport) sweepFindings(transport string) []string {
 	return lines
 }
 
-// safeShare is how much of the tests' time may be lateness of their own waits. It is an upper bound of what that adds to
-// totals: a look that is late does not make the next one late.
+// safeShare is how much of the tests' time may be lateness of their own waits. It is an upper bound of what that adds
+// to totals: a look that is late does not make the next one late.
 const safeShare = 0.05
 
 // punctuality says whether running many tests at once disturbed them.

@@ -286,8 +286,8 @@ func (r *labReport) lawOf(p labPlace, strategy string) (law, bool) {
 	return w, true
 }
 
-// usualMs is the mean of the agreements that took as long as the median one, give or take a look of the test. The median
-// alone would be a whole number of looks; the mean of all would have the searches after a rejoin in it.
+// usualMs is the mean of the agreements that took as long as the median one, give or take a look of the test. The
+// median alone would be a whole number of looks; the mean of all would have the searches after a rejoin in it.
 func usualMs(l *results.Lab) (float64, bool) {
 	median, ok := l.Median()
 	if !ok {
@@ -367,7 +367,8 @@ func (r *labReport) lawGrid() grid {
 			}
 			_, says, _ := expected(r.choices[s])
 			row = append(row, clean(s), oneDecimal(w.total), oneDecimal(w.constant), number(w.count), number(w.usual),
-				fmt.Sprintf("%.2f", w.usual/1000/p.heartbeat.Seconds()), oneDecimal(w.longer), says, w.verdict(p, r.choices[s]))
+				fmt.Sprintf("%.2f",
+					w.usual/1000/p.heartbeat.Seconds()), oneDecimal(w.longer), says, w.verdict(p, r.choices[s]))
 			g.rows = append(g.rows, row)
 		}
 	}
@@ -509,7 +510,8 @@ func (r *labReport) failures() []string {
 		if len(distinct) > 2 {
 			distinct = append(distinct[:2], fmt.Sprintf("and %d more", len(distinct)-2))
 		}
-		lines = append(lines, clean(fmt.Sprintf("%s %d of %d: %s: %s", word, len(c.failed), len(c.failed)+len(c.passed), text, strings.Join(distinct, "; "))))
+		lines = append(lines, clean(fmt.Sprintf("%s %d of %d: %s: %s",
+			word, len(c.failed), len(c.failed)+len(c.passed), text, strings.Join(distinct, "; "))))
 	}
 	return lines
 }

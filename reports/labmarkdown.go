@@ -17,7 +17,8 @@ func WriteLabMarkdown(w io.Writer, run *results.Run) error {
 		title += ": " + run.Header.Tag
 	}
 	m.b.WriteString("# " + escape(clean(title)) + "\n\n")
-	m.para(fmt.Sprintf("The tests of lab 2 of MIT 6.824 (6.5840): %s. Started %s.", strings.TrimPrefix(r.title(), "raftbench "+run.Header.Job+": "),
+	m.para(fmt.Sprintf("The tests of lab 2 of MIT 6.824 (6.5840): %s. Started %s.",
+		strings.TrimPrefix(r.title(), "raftbench "+run.Header.Job+": "),
 		run.Header.Started.UTC().Format("2006-01-02 15:04:05 UTC")))
 	m.table(mapGrid("setting", "value", run.Header.Settings))
 	m.heading("## Findings")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -40,8 +41,9 @@ func estimateOf(values []float64) estimate {
 	return e
 }
 
-// student is the 97.5% quantile of Student's t distribution for so many degrees of freedom, 1 or more: from a table up to
-// 10, then by its expansion about the normal quantile (Abramowitz and Stegun, 26.7.5), which is right to 0.001 there.
+// student is the 97.5% quantile of Student's t distribution for so many degrees of freedom, 1 or more: from a table up
+// to 10, then by its expansion about the normal quantile (Abramowitz and Stegun, 26.7.5), which is right to 0.001
+// there.
 func student(freedom int) float64 {
 	table := []float64{12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228}
 	if freedom <= len(table) {
@@ -83,8 +85,8 @@ const modesTitle = "Seconds by the number of waits for a stale leader, 2 s each:
 // mostModes is how many waits have a column of their own; more share the last one.
 const mostModes = 4
 
-// modesGrid shows the tests whose repeats differ by whole waits for stale leaders: their mean lies between modes that are
-// 2 s apart, and how often each comes says more than an interval.
+// modesGrid shows the tests whose repeats differ by whole waits for stale leaders: their mean lies between modes that
+// are 2 s apart, and how often each comes says more than an interval.
 func (r *labReport) modesGrid(p labPlace) grid {
 	type row struct {
 		cell  *labCell
@@ -113,7 +115,7 @@ func (r *labReport) modesGrid(p labPlace) grid {
 	}
 	g := grid{head: []string{"test", "strategy"}, right: []bool{false, false}}
 	for n := range most + 1 {
-		head := strings.Replace(count(uint64(n), "wait"), "0 waits", "no wait", 1)
+		head := strings.Replace(units.Count(n, "wait"), "0 waits", "no wait", 1)
 		if n == mostModes {
 			head = fmt.Sprintf("%d or more", n)
 		}

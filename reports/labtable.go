@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -12,7 +13,7 @@ import (
 // there is one place, its other figures; where the seconds went; and the findings.
 func WriteLabTable(w io.Writer, run *results.Run) error {
 	r := newLabReport(run)
-	b := page{columns: columnsOf(w)}
+	b := screen{columns: columnsOf(w)}
 	wrap(&b, "", r.title())
 	wrap(&b, "", clean(r.fixed()))
 	table := func(title string, g grid) error {
@@ -76,9 +77,10 @@ func (r *labReport) title() string {
 	if r.virtual() {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d", h.Job, count(uint64(len(r.tests)), "test"),
-		count(uint64(len(r.strategies)), "strategy"),
-		listed(r.transports()), count(uint64(max(h.Repeat, 0)), "repeat"), clock, loadInside, h.Seed))
+	return clean(fmt.Sprintf("raftbench %s: %s, %s, %s, %s each, %s, %s, seed %d",
+		h.Job, units.Count(len(r.tests), "test"),
+		units.Count(len(r.strategies), "strategy"),
+		listed(r.transports()), units.Count(max(h.Repeat, 0), "repeat"), clock, loadInside, h.Seed))
 }
 
 // fixed says what holds for the whole run.

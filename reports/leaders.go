@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -33,7 +34,7 @@ func (s *Summary) leaderText() string {
 	for _, id := range ids {
 		part := replicaName(s.Run, id)
 		if len(ids) > 1 {
-			part += " in " + count(uint64(trials[id]), "trial")
+			part += " in " + units.Count(trials[id], "trial")
 		}
 		parts = append(parts, part)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -130,7 +131,7 @@ func (m *markdown) intro() {
 	m.b.WriteString("# " + escape(clean(title)) + "\n\n")
 	cells := m.s.of("")
 	parts := []string{
-		count(uint64(len(values(strategyAxis, cells))), "Raft strategy"),
+		units.Count(len(values(strategyAxis, cells)), "Raft strategy"),
 		"over " + listed(values(transportAxis, cells)),
 		"in " + listed(values(scenarioAxis, cells)),
 	}
@@ -144,8 +145,8 @@ func (m *markdown) intro() {
 	if h.Clock != "virtual" { // where the same seed gives the same report on any day
 		clock += ", started " + h.Started.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
-	m.para(fmt.Sprintf("%s: %s with %s each, %s.", strings.Join(parts, " "), count(uint64(len(cells)), "cell"),
-		count(uint64(max(h.Repeat, 0)), "trial"), clock))
+	m.para(fmt.Sprintf("%s: %s with %s each, %s.", strings.Join(parts, " "), units.Count(len(cells), "cell"),
+		units.Count(max(h.Repeat, 0), "trial"), clock))
 	m.words(cells)
 	settings := grid{head: []string{"setting", "value"}, right: []bool{false, false}}
 	fixed := m.s.fixed()
@@ -361,7 +362,7 @@ func (m *markdown) trialsLegend() string {
 	n := m.s.Run.Header.Repeat
 	if n < leastTrials {
 		return fmt.Sprintf("With %s each there is no verdict, which takes %d: %s of pairs that do not differ would lie apart by chance.",
-			count(uint64(max(n, 0)), "trial"), leastTrials, percent(byChance(max(n, 1))))
+			units.Count(max(n, 0), "trial"), leastTrials, percent(byChance(max(n, 1))))
 	}
 	return fmt.Sprintf("trials: apart, if all trials of one are above all of the other, else overlap; with %d trials each, %s of pairs that do not differ would read apart by chance.",
 		n, percent(byChance(n)))

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/raftbench/raftbench/internal/units"
 )
 
 // number writes three significant digits, but never drops a digit before the point, and puts commas between thousands.
@@ -23,7 +25,7 @@ func number(v float64) string {
 	if v == math.Trunc(v) && math.Abs(v) < 1000 { // a whole number is not known to be more than that
 		text = strconv.FormatFloat(v, 'f', 0, 64)
 	}
-	return commas(text)
+	return units.Commas(text)
 }
 
 // figure is number for what was measured: it keeps the zeros of 50.0.
@@ -33,21 +35,6 @@ func figure(v float64) string {
 		text = strconv.FormatFloat(v, 'f', 2-int(math.Floor(math.Log10(math.Abs(v)))), 64)
 	}
 	return text
-}
-
-func commas(text string) string {
-	sign := ""
-	if strings.HasPrefix(text, "-") {
-		sign, text = "-", text[1:]
-	}
-	whole, rest, point := strings.Cut(text, ".")
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if point {
-		rest = "." + rest
-	}
-	return sign + whole + rest
 }
 
 // unit is a unit of time.
@@ -97,7 +84,7 @@ func times(ratio float64) string {
 	case ratio <= 0:
 		return "0x"
 	case ratio >= 100:
-		return commas(strconv.FormatFloat(ratio, 'f', 0, 64)) + "x"
+		return units.Commas(strconv.FormatFloat(ratio, 'f', 0, 64)) + "x"
 	case ratio >= 9.95:
 		return strconv.FormatFloat(ratio, 'f', 0, 64) + "x"
 	case ratio >= 1.995:

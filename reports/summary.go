@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -50,20 +51,23 @@ type Cell struct {
 	P50        Range // ns, of the trials one by one
 	Throughput Range // commits per second
 
-	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures of one
-	// kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see power.
+	// Reached and Measured are of all trials together, as Latency is: commits per second, and in how long. Of figures
+	// of one kind, clients = commits per second x mean latency (Little's law). Power is of the trials one by one: see
+	// power.
 	Reached  float64
 	Measured time.Duration
 	Power    Range
 
-	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the trials. Before and
-	// During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
+	// CatchUp is the trial with the median total (see medianBy), so that its phases add up; CatchUpTotal is over the
+	// trials. Before and During are the foreground latency, merged over the trials. Failover and Leaderless likewise.
 	CatchUp        *results.CatchUp
 	CatchUpTotal   Range // ns
 	Before, During *results.Histogram
 	Failover       *results.Failover
-	Leaderless     Range   // ns
-	LeaderlessP95  float64 // ns, the nearest rank of the trials: it needs samplesFor(0.95) of them to mean anything
+	Leaderless     Range            // ns
+	Restart        *results.Restart // the trial with the median of Open + Level
+	RestartTotal   Range            // ns, of Open + Level
+	LeaderlessP95  float64          // ns, the nearest rank of the trials: it needs samplesFor(0.95) of them to mean anything
 }
 
 // Range is a figure over the trials of a cell. The median of an even number of trials is the mean of the two in the
@@ -90,7 +94,8 @@ func nearestRank(values []float64, q float64) float64 {
 	return slices.Sorted(slices.Values(values))[max(0, int(math.Ceil(q*float64(len(values))))-1)]
 }
 
-// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two trials.
+// Spread returns half the distance of minimum and maximum, as a fraction of the median; false for fewer than two
+// trials.
 func (r Range) Spread() (float64, bool) {
 	if r.N < 2 || r.Median == 0 {
 		return 0, false
@@ -207,7 +212,8 @@ func judge(trials []results.Trial) (results.Status, string) {
 }
 
 func (c *Cell) add(trials []results.Trial) error {
-	var p50s, throughputs, powers, totals, leaderless []float64
+	var p50s, throughputs, powers, totals, leaderless, levels []float64
+	var restarts []*results.Restart
 	commits := 0.0
 	var latencies, befores, durings []*results.Histogram
 	var catchUps []*results.CatchUp
@@ -252,8 +258,14 @@ func (c *Cell) add(trials []results.Trial) error {
 			failovers = append(failovers, t.Failover)
 			leaderless = append(leaderless, float64(t.Failover.Leaderless))
 		}
+		if t.Restart != nil {
+			restarts = append(restarts, t.Restart)
+			levels = append(levels, float64(t.Restart.Open+t.Restart.Level))
+		}
 	}
 	c.P50, c.Throughput, c.CatchUpTotal, c.Leaderless = rangeOf(p50s), rangeOf(throughputs), rangeOf(totals), rangeOf(leaderless)
+	c.RestartTotal = rangeOf(levels)
+	c.Restart = medianBy(restarts, func(r *results.Restart) time.Duration { return r.Open + r.Level })
 	c.LeaderlessP95 = nearestRank(leaderless, 0.95)
 	c.Power = rangeOf(powers)
 	if c.Measured > 0 {
@@ -397,7 +409,8 @@ func (s *Summary) warnOfCell(c *Cell, trials []results.Trial) {
 			}
 		}
 		if rate := float64(commits) / span.Seconds(); span > 0 && (rate < c.Throughput.Min*0.95 || rate > c.Throughput.Max*1.05) {
-			warn("%s commits in %s are %s/s, but its trials say %s to %s/s", number(float64(commits)), duration(float64(span)),
+			warn("%s commits in %s are %s/s, but its trials say %s to %s/s",
+				number(float64(commits)), duration(float64(span)),
 				number(rate), number(c.Throughput.Min), number(c.Throughput.Max))
 		}
 	}
@@ -411,7 +424,8 @@ func (s *Summary) warnOfUnsteady(c *Cell, warn func(string, ...any)) {
 	for _, m := range []metric{mainMetric(s.of(c.Scenario)), throughputMetric} {
 		if r := m.over(c); r.N > 1 {
 			if v, _ := r.Spread(); v > mostSpread {
-				warn("%s is unsteady: from %s to %s in %s", m.words, m.show(r.Min), m.show(r.Max), count(uint64(r.N), "trial"))
+				warn("%s is unsteady: from %s to %s in %s",
+					m.words, m.show(r.Min), m.show(r.Max), units.Count(r.N, "trial"))
 			}
 		}
 	}
@@ -443,7 +457,7 @@ func (s *Summary) warnOfFew(c *Cell, warn func(string, ...any)) {
 		only = "only "
 	}
 	warn("commits/s is %s, but %s at a mean latency of %s make %s: the measured time holds %s%s round trips: raise --duration",
-		figure(c.Throughput.Median), count(uint64(c.Clients), "client"), duration(mean), figure(law), only, number(rounds))
+		figure(c.Throughput.Median), units.Count(c.Clients, "client"), duration(mean), figure(law), only, number(rounds))
 }
 
 // mean returns the mean latency in ns.

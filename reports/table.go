@@ -9,18 +9,22 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
 // WriteTable writes the main table and the findings for a terminal, without colour.
 func WriteTable(w io.Writer, run *results.Run) error {
 	s := Summarize(run)
-	b := page{columns: columnsOf(w)}
+	b := screen{columns: columnsOf(w)}
 	wrap(&b, "", s.title())
 	for _, line := range s.fixed() {
 		if line != "" {
 			wrap(&b, "", clean(line))
 		}
+	}
+	if disk := run.Header.Settings["disk"]; disk != "" {
+		wrap(&b, "", clean("disk: "+disk))
 	}
 	if line := s.leaderText(); line != "" {
 		wrap(&b, "", clean(line))
@@ -94,17 +98,18 @@ func (s *Summary) title() string {
 	if h.Tag != "" && h.Tag != h.Job {
 		text += " " + h.Tag
 	}
-	trials := count(uint64(max(h.Repeat, 0)), "trial") + " each"
+	trials := units.Count(max(h.Repeat, 0), "trial") + " each"
 	clock := "wall clock"
 	if h.Clock == "virtual" {
 		clock = "virtual time"
 	}
-	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d", text, count(uint64(len(h.Cells)), "cell"), trials, clock, loadInside, h.Seed))
+	return clean(fmt.Sprintf("%s: %s, %s, %s, %s, seed %d",
+		text, units.Count(len(h.Cells), "cell"), trials, clock, loadInside, h.Seed))
 }
 
-// draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the grid
-// without the columns that it left out.
-func draw(b *page, g grid) (grid, error) {
+// draw renders a grid with no more lines than the eye needs, as far as it fits, and names what does not. It returns the
+// grid without the columns that it left out.
+func draw(b *screen, g grid) (grid, error) {
 	g, kept, left := narrow(g, b.columns)
 	var w strings.Builder
 	align := make(tw.Alignment, len(g.right))

@@ -24,7 +24,8 @@ func twoCells(n int) *results.Run {
 // A verdict takes as many trials as make chance unlikely; with fewer, reports say in words that there is none.
 func TestNoVerdictOnFewTrials(t *testing.T) {
 	if p, before := byChance(leastTrials), byChance(leastTrials-1); p > 0.05 || before <= 0.05 {
-		t.Errorf("%d trials lie apart by chance in %v of all cases, one fewer in %v: want the fewest below 5%%", leastTrials, p, before)
+		t.Errorf("%d trials lie apart by chance in %v of all cases, one fewer in %v: want the fewest below 5%%",
+			leastTrials, p, before)
 	}
 	for n := 1; n <= leastTrials+1; n++ {
 		run := twoCells(n)
@@ -104,6 +105,8 @@ func TestAbsentIsNotZero(t *testing.T) {
 		trial.Cost = &results.Cost{Commits: 1000, AppendEntries: 2000}
 		if i == 0 {
 			trial.Cost.Elections, trial.Cost.Rejections = &seven, &seven
+		} else {
+			trial.Latency, trial.Stages = nil, nil
 		}
 		return []results.Trial{trial, trial}
 	})
@@ -112,6 +115,9 @@ func TestAbsentIsNotZero(t *testing.T) {
 		if on, off := rows[0][name], rows[1][name]; on != "14" || off != "" {
 			t.Errorf("%s: %q counted, %q not counted; want 14 and nothing", name, on, off)
 		}
+	}
+	if table := all(t, run)["table"]; !strings.Contains(table, "n/a: not measured by that scenario or with measure=off") {
+		t.Errorf("the table does not say why there is nothing with measure=off:\n%s", table)
 	}
 	if seven != 7 {
 		t.Error("summing up changed the run")
@@ -168,19 +174,6 @@ func TestTooFewPointsAreTold(t *testing.T) {
 
 // One of a kind is not several of it.
 func TestPlurals(t *testing.T) {
-	for _, c := range []struct {
-		n          uint64
-		noun, want string
-	}{{0, "trial", "0 trials"}, {1, "trial", "1 trial"}, {1, "strategy", "1 strategy"}, {2, "strategy", "2 strategies"}, {1000, "cell", "1,000 cells"}} {
-		if got := count(c.n, c.noun); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
-		}
-	}
-	for bytes, want := range map[int]string{128: "128 B", 4096: "4 KiB", 8 << 20: "8 MiB", 8<<20 + 1: "8,388,609 B"} {
-		if got := size(bytes); got != want {
-			t.Errorf("%d: %q, want %q", bytes, got, want)
-		}
-	}
 	run := one(steady(time.Millisecond, 200))
 	run.Header.Cells[0].Nodes, run.Header.Cells[0].PayloadBytes = 1, 8<<20
 	for format, text := range all(t, run) {
@@ -219,6 +212,9 @@ func TestNoTrials(t *testing.T) {
 	for _, format := range []string{"table", "markdown", "json"} {
 		if !strings.Contains(text[format], "the run file has no trials: nothing was measured") {
 			t.Errorf("the %s report does not say it:\n%s", format, text[format])
+		}
+		if strings.Contains(text[format], "medians of") || strings.Contains(text[format], "no spread is known") {
+			t.Errorf("the %s report explains figures that it has not:\n%s", format, text[format])
 		}
 	}
 }

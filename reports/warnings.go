@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 
+	"github.com/raftbench/raftbench/internal/units"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -72,7 +73,7 @@ func (s *Summary) notReportedBriefly() []string {
 	for _, of := range grouped(without, func(c *Cell) string { return string(c.Status) + " " + c.Reason }) {
 		which := s.label(of[0])
 		if len(of) > 1 {
-			which = count(uint64(len(of)), "cell")
+			which = units.Count(len(of), "cell")
 		}
 		lines = append(lines, clean(fmt.Sprintf("%s %s: %s", statusWord(of[0].Status), which, of[0].Reason)))
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Terminal is a writer on lines of so many columns. The table report fits them: it folds titles, then leaves out columns of
-// its tables by rank and names them, and wraps text between words. On any other writer, and for 0 columns, tables have all
-// their columns.
+// Terminal is a writer on lines of so many columns. The table report fits them: it folds titles, then leaves out
+// columns of its tables by rank and names them, and wraps text between words. On any other writer, and for 0 columns,
+// tables have all their columns.
 type Terminal struct {
 	io.Writer
 	Columns int
@@ -33,14 +33,14 @@ func textWidth(columns int) int {
 	return min(columns, textColumns)
 }
 
-// page is text for a terminal of so many columns, or of nobody knows how many, 0.
-type page struct {
+// screen is text for a terminal of so many columns, or of nobody knows how many, 0.
+type screen struct {
 	strings.Builder
 	columns int
 }
 
 // wrap writes text behind a mark, on as many lines as it takes, broken between words.
-func wrap(b *page, mark, text string) {
+func wrap(b *screen, mark, text string) {
 	line := mark
 	empty := true
 	width := textWidth(b.columns)
@@ -64,10 +64,10 @@ const (
 	leastText  = 12
 )
 
-// narrow makes a grid at most so many columns of a terminal wide. It folds titles first, and texts that take more than two
-// fifths of a line, then leaves out the column with the highest rank, the rightmost of several, again and again, and at
-// last folds the texts that tell rows apart as far as it takes. It returns the grid to be drawn, what is left of the one
-// given, and the titles of the columns that it left out.
+// narrow makes a grid at most so many columns of a terminal wide. It folds titles first, and texts that take more than
+// two fifths of a line, then leaves out the column with the highest rank, the rightmost of several, again and again,
+// and at last folds the texts that tell rows apart as far as it takes. It returns the grid to be drawn, what is left of
+// the one given, and the titles of the columns that it left out.
 func narrow(g grid, columns int) (fitted, kept grid, left []string) {
 	kept = g
 	g.head = slices.Clone(g.head)
@@ -100,11 +100,12 @@ func narrow(g grid, columns int) (fitted, kept grid, left []string) {
 
 // leftOut says which columns a table lacks.
 func leftOut(titles []string, columns int) string {
-	return fmt.Sprintf("left out to fit %d columns: %s; --format markdown has them", columns, strings.Join(titles, ", "))
+	return fmt.Sprintf("left out to fit %d columns: %s; --format markdown has them",
+		columns, strings.Join(titles, ", "))
 }
 
-// rankOf returns a column's rank: 0 is never left out, the highest goes first. A grid without ranks keeps its first column
-// and loses the others from the right.
+// rankOf returns a column's rank: 0 is never left out, the highest goes first. A grid without ranks keeps its first
+// column and loses the others from the right.
 func (g *grid) rankOf(i int) int {
 	if g.rank == nil {
 		return i
@@ -185,7 +186,8 @@ func foldAt(text string, width int, marks ...string) []string {
 	return append(lines, strings.TrimRight(line, " "))
 }
 
-// foldTexts folds the widest texts of the columns that are left, until the grid is narrow enough or nothing can be folded.
+// foldTexts folds the widest texts of the columns that are left, until the grid is narrow enough or nothing can be
+// folded.
 func (g *grid) foldTexts(columns int) {
 	for range g.head {
 		over, widest := g.width()-columns, 0

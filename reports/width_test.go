@@ -27,7 +27,8 @@ func onTerminal(t *testing.T, run *results.Run, columns int) string {
 	return b.String()
 }
 
-// spelledOut is a run whose strategies have no names, in a comparison with two engines: its table is wider than any terminal.
+// spelledOut is a run whose strategies have no names, in a comparison with two engines: its table is wider than any
+// terminal.
 func spelledOut() *results.Run {
 	var cells []results.Cell
 	for _, transport := range []string{"tcp", "quic"} {
@@ -49,7 +50,8 @@ func spelledOut() *results.Run {
 	})
 }
 
-// Tables and text fit 80, 100 and 120 columns: nothing is wrapped inside a word or a number, and what is left out is named.
+// Tables and text fit 80, 100 and 120 columns: nothing is wrapped inside a word or a number, and what is left out is
+// named.
 func TestReportsFitTheTerminal(t *testing.T) {
 	runs := map[string]*results.Run{"matrix": matrix(), "broken": broken(), "failover": failover(), "peers": peersRun, "spelled-out": spelledOut()}
 	golden := []string{"matrix", "peers", "spelled-out"}

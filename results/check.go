@@ -47,6 +47,9 @@ func (t *Trial) Check() error {
 			return err
 		}
 	}
+	if r := t.Restart; r != nil && min(r.Open, r.Level, r.All, r.Serve) < 0 {
+		return fmt.Errorf("restart: negative: open %v, level %v, all %v, serve %v", r.Open, r.Level, r.All, r.Serve)
+	}
 	if f := t.Failover; f != nil {
 		if f.Detect+f.Elect != f.Leaderless {
 			return fmt.Errorf("failover: detect %v + elect %v is not leaderless %v", f.Detect, f.Elect, f.Leaderless)

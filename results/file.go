@@ -172,7 +172,8 @@ func (w *Writer) write(record any) error {
 	}
 	line = append(line, '\n')
 	if len(line) > maxLine {
-		return fmt.Errorf("writing %s: a record of %d bytes is over the limit of %d: run fewer cells at once", w.Path(), len(line), maxLine)
+		return fmt.Errorf("writing %s: a record of %d bytes is over the limit of %d: run fewer cells at once",
+			w.Path(), len(line), maxLine)
 	}
 	if _, err := w.file.Write(line); err != nil {
 		return fmt.Errorf("writing %s: %w: what was written before can still be read", w.Path(), reason(err))
@@ -184,8 +185,8 @@ func (w *Writer) write(record any) error {
 }
 
 // Read reads the run at path: a run's folder, or the run file itself. A broken last line, as a crash leaves it, is left
-// out and named in Run.Warnings. Everything else that is not as Writer writes it is an error of one line: see ErrNotARun,
-// ErrVersion and ErrDamaged.
+// out and named in Run.Warnings. Everything else that is not as Writer writes it is an error of one line: see
+// ErrNotARun, ErrVersion and ErrDamaged.
 func Read(path string) (*Run, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -281,7 +282,8 @@ func (r *reader) header(line []byte) error {
 		return fmt.Errorf("%w: its first line is not a header", ErrNotARun)
 	}
 	if first.Format != Format {
-		return fmt.Errorf("%w: %.40q, this program reads %q: use the raftbench that wrote it", ErrVersion, first.Format, Format)
+		return fmt.Errorf("%w: %.40q, this program reads %q: use the raftbench that wrote it",
+			ErrVersion, first.Format, Format)
 	}
 	if err := json.Unmarshal(line, &r.run.Header); err != nil {
 		return fmt.Errorf("%w header: %v", ErrDamaged, err)
@@ -340,17 +342,20 @@ func (r *reader) trial(t Trial, number int) error {
 		return fmt.Errorf("%w: a trial of cell %d, which the header does not name", ErrDamaged, t.Cell)
 	}
 	if t.Repeat < 0 || t.Repeat >= r.run.Header.Repeat {
-		return fmt.Errorf("%w: trial %d of cell %d: the header has %d trials per cell, counted from 0", ErrDamaged, t.Repeat, t.Cell, r.run.Header.Repeat)
+		return fmt.Errorf("%w: trial %d of cell %d: the header has %d trials per cell, counted from 0",
+			ErrDamaged, t.Repeat, t.Cell, r.run.Header.Repeat)
 	}
 	key := [2]int{t.Cell, t.Repeat}
 	if before, dup := r.seen[key]; dup {
-		return fmt.Errorf("%w: trial %d of cell %d is there twice, first in line %d", ErrDamaged, t.Repeat, t.Cell, before)
+		return fmt.Errorf("%w: trial %d of cell %d is there twice, first in line %d",
+			ErrDamaged, t.Repeat, t.Cell, before)
 	}
 	r.seen[key] = number
 	switch t.Status {
 	case OK, Invalid, Failed, Interrupted, Inconclusive, NotApplicable:
 	default:
-		return fmt.Errorf("%w: status %.40q: allowed are %s, %s, %s, %s, %s and %s", ErrDamaged, t.Status, OK, Invalid, Failed, Interrupted, Inconclusive, NotApplicable)
+		return fmt.Errorf("%w: status %.40q: allowed are %s, %s, %s, %s, %s and %s",
+			ErrDamaged, t.Status, OK, Invalid, Failed, Interrupted, Inconclusive, NotApplicable)
 	}
 	r.run.Trials = append(r.run.Trials, t)
 	return nil

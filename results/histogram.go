@@ -10,8 +10,8 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// MaxLatency is the largest duration that a Histogram can hold: more than any trial may take. Run files of earlier versions
-// have histograms that end at an hour; they are read as ones of this range.
+// MaxLatency is the largest duration that a Histogram can hold: more than any trial may take. Run files of earlier
+// versions have histograms that end at an hour; they are read as ones of this range.
 const MaxLatency = 365 * 24 * time.Hour
 
 const (
@@ -27,8 +27,8 @@ var ErrDamaged = errors.New("damaged")
 
 // Histogram counts durations from 0 to MaxLatency, in nanoseconds, as an HdrHistogram with three significant digits.
 // Beside the buckets it keeps the exact minimum, maximum and sum, so Min, Max and Mean are exact, and a histogram whose
-// values are all equal has exactly that value as every quantile. Nothing is ever clipped: what does not fit is an error,
-// and it is the caller's part to make the trial invalid.
+// values are all equal has exactly that value as every quantile. Nothing is ever clipped: what does not fit is an
+// error, and it is the caller's part to make the trial invalid.
 //
 // It takes about 370 KiB while values are recorded and a few KiB after it was read from a run file. The zero value is
 // not ready: use NewHistogram. It is not for concurrent use.
@@ -37,7 +37,8 @@ type Histogram struct {
 	min, max int64 // ns; both 0 while empty
 	sum      int64 // ns
 
-	// Proposals of one batch take equally long: equal durations in a row are counted here, and go to the buckets as one.
+	// Proposals of one batch take equally long: equal durations in a row are counted here, and go to the buckets as
+	// one.
 	run, times int64 // ns; how often it came since it last went to the buckets
 }
 
@@ -68,7 +69,8 @@ func (h *Histogram) RecordMany(d time.Duration, n uint64) error {
 		return nil
 	}
 	if d < 0 || d > MaxLatency {
-		return fmt.Errorf("%w: %v is not in 0..%v: nothing was recorded, so the trial is invalid", ErrOutOfRange, d, MaxLatency)
+		return fmt.Errorf("%w: %v is not in 0..%v: nothing was recorded, so the trial is invalid",
+			ErrOutOfRange, d, MaxLatency)
 	}
 	v := int64(d)
 	if n > math.MaxInt64 || v > 0 && (math.MaxInt64-h.sum)/v < int64(n) {
@@ -228,8 +230,8 @@ func (h *Histogram) MarshalJSON() ([]byte, error) {
 	return json.Marshal(encoded{Count: h.Count(), MinNs: h.min, MaxNs: h.max, SumNs: h.sum, Text: string(text)})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. A histogram of a wider range or another precision, or one whose exact figures
-// contradict its buckets, is an error that wraps ErrDamaged.
+// UnmarshalJSON reads what MarshalJSON wrote. A histogram of a wider range or another precision, or one whose exact
+// figures contradict its buckets, is an error that wraps ErrDamaged.
 func (h *Histogram) UnmarshalJSON(data []byte) error {
 	var e encoded
 	if err := json.Unmarshal(data, &e); err != nil {
@@ -270,7 +272,8 @@ func (h *Histogram) check(count uint64) error {
 	case n == 0:
 		return nil
 	case h.min < h.counts.Min() || h.min > h.max || h.max > h.counts.Max() || h.max > int64(MaxLatency):
-		return fmt.Errorf("minimum %d and maximum %d do not fit its buckets, %d..%d", h.min, h.max, h.counts.Min(), h.counts.Max())
+		return fmt.Errorf("minimum %d and maximum %d do not fit its buckets, %d..%d",
+			h.min, h.max, h.counts.Min(), h.counts.Max())
 	case float64(h.sum) < float64(n)*float64(h.min)*(1-1e-9) || float64(h.sum) > float64(n)*float64(h.max)*(1+1e-9):
 		return fmt.Errorf("sum %d of %d values is not in %d..%d times that", h.sum, n, h.min, h.max)
 	}

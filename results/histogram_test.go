@@ -48,7 +48,8 @@ func TestHistogramOfEqualValuesIsExact(t *testing.T) {
 				}
 			}
 			if h.Count() != 3 || h.Mean() != d || h.Min() != d || h.Max() != d || h.Sum() != 3*d {
-				t.Errorf("%s: three times %v: count %d, mean %v, min %v, max %v, sum %v", name, d, h.Count(), h.Mean(), h.Min(), h.Max(), h.Sum())
+				t.Errorf("%s: three times %v: count %d, mean %v, min %v, max %v, sum %v",
+					name, d, h.Count(), h.Mean(), h.Min(), h.Max(), h.Sum())
 			}
 		}
 	}
@@ -171,7 +172,8 @@ func TestHistogramsOfAnHourAreRead(t *testing.T) {
 	for name, got := range map[string]*Histogram{"read": recorded, "merged": merged} {
 		if got.Count() != 4 || got.Min() != time.Microsecond || got.Max() != 24*time.Hour || got.Quantile(1) != 24*time.Hour ||
 			got.Quantile(0.5) < time.Second || got.Quantile(0.5) > time.Second*1001/1000 {
-			t.Errorf("%s: %d values from %v to %v, median %v", name, got.Count(), got.Min(), got.Max(), got.Quantile(0.5))
+			t.Errorf("%s: %d values from %v to %v, median %v",
+				name, got.Count(), got.Min(), got.Max(), got.Quantile(0.5))
 		}
 	}
 }

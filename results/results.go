@@ -63,6 +63,12 @@ type Cell struct {
 	Params       map[string]string `json:"params,omitempty"`       // of the scenario: diverge-terms, lag-entries, ...
 }
 
+// ParamStorage and ParamState are what replicas keep their logs in, and the size of the state machine's state.
+const (
+	ParamStorage = "storage"
+	ParamState   = "state"
+)
+
 // ParamCut is the parameter of scenarios that cut links: silent, or reset.
 const ParamCut = "cut"
 
@@ -122,7 +128,12 @@ type Trial struct {
 	Cost     *Cost     `json:"cost,omitempty"`
 	CatchUp  *CatchUp  `json:"catch_up,omitempty"`
 	Failover *Failover `json:"failover,omitempty"`
+	Restart  *Restart  `json:"restart,omitempty"`
 	Lab      *Lab      `json:"lab,omitempty"`
+
+	// Network is what an emulated network did in the whole trial: counts of packets, and how late the switch was, by name
+	// with the unit in it.
+	Network map[string]uint64 `json:"network,omitempty"`
 
 	LogDigest string `json:"log_digest,omitempty"` // of the committed log, equal on all replicas
 }
@@ -176,9 +187,11 @@ type CatchUp struct {
 
 	Rejections  uint64 `json:"rejections"`
 	ProbeRounds uint64 `json:"probe_rounds"` // AppendEntries sent while the place of agreement was not known
-	Messages    uint64 `json:"messages"`     // AppendEntries sent to it
-	Bytes       uint64 `json:"bytes"`        //
-	TwiceBytes  uint64 `json:"twice_bytes"`  // of entries that it had already, or that were sent to it more than once
+	Messages    uint64 `json:"messages"`     // AppendEntries sent to it, and parts of snapshots
+	Bytes       uint64 `json:"bytes"`        // of entries and of snapshots
+	// SnapshotBytes are those of snapshots; absent if it was sent none.
+	SnapshotBytes uint64 `json:"snapshot_bytes,omitempty"`
+	TwiceBytes    uint64 `json:"twice_bytes"` // of entries that it had already, or that were sent to it more than once
 
 	// Foreground latency before the follower was healed and while it caught up; nil without foreground load.
 	Before *Histogram `json:"before,omitempty"`
@@ -192,6 +205,15 @@ type Failover struct {
 	FirstWrite time.Duration `json:"first_ns"`      // until the first commit of a proposal made after the crash
 	Leaderless time.Duration `json:"leaderless_ns"` // crash until a new leader: Detect + Elect
 	Elections  uint64        `json:"elections"`     // terms that were tried
+}
+
+// Restart is what it cost that replicas stopped and started again from what their storage held.
+type Restart struct {
+	Entries uint64        `json:"entries"`  // in the log when they stopped
+	Open    time.Duration `json:"open_ns"`  // a follower's start: its storage is read and its state restored
+	Level   time.Duration `json:"level_ns"` // from then on, until it had applied what the leader had committed
+	All     time.Duration `json:"all_ns"`   // all replicas crashed: until all were started
+	Serve   time.Duration `json:"serve_ns"` // from then on, until the first proposal committed
 }
 
 // End is the last record of a run that came to its end, by itself or interrupted.

@@ -165,6 +165,6 @@ func (s *State) Reconcile() (reset bool, err error) {
 		return false, fmt.Errorf("%w: the log begins after entry %d of term %d, which is of term %d in the snapshot",
 			ErrDamaged, base, baseTerm, snap.Term)
 	}
-	s.Log = raft.NewLog(snap.Index+1, snap.Term)
+	s.Log.Reset(snap.Index+1, snap.Term)
 	return true, nil
 }

@@ -11,11 +11,11 @@ const MaxCross = 10_000
 
 // Values gives, for some axes, the choices to go through, each as it is written on the command line.
 type Values struct {
-	Backup, Send, Commit, Announce, Apply []string
+	Backup, Send, Commit, Announce, Apply, CatchUp []string
 }
 
 // Cross returns each strategy of base with every combination of the given values; an axis without values keeps what
-// base has. An empty base stands for the single point fast,send=now,commit=now,announce=ride,apply=now. The order is
+// base has. An empty base stands for the single point fast,send=now,commit=now,announce=ride,apply=now,catch-up=log. The order is
 // that of base, then of each axis, the last changing fastest; of points that come twice the first stays; those that
 // have a name get it.
 func Cross(base []raft.Strategy, v Values) ([]raft.Strategy, error) {
@@ -27,6 +27,7 @@ func Cross(base []raft.Strategy, v Values) ([]raft.Strategy, error) {
 		values []string
 	}{
 		{AxisBackup, v.Backup}, {AxisSend, v.Send}, {AxisCommit, v.Commit}, {AxisAnnounce, v.Announce}, {AxisApply, v.Apply},
+		{AxisCatchUp, v.CatchUp},
 	}
 	size := len(base)
 	for _, a := range axes {

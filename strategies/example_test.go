@@ -27,7 +27,7 @@ func ExampleParse() {
 	// fast,commit=barrier,apply=every(17ms)
 	// fast,send=batch(17,1ms)
 	// fast-signal-commit
-	// strategy "fast,sedn=now": unknown choice "sedn", did you mean send? Known: backup, send, commit, announce, apply
+	// strategy "fast,sedn=now": unknown choice "sedn", did you mean send? Known: backup, send, commit, announce, apply, catch-up
 	// strategy "fast,apply=window(8)": apply: gate window is for send only; apply takes now, ride, every(d), batch(n,hold), confirmed
 }
 

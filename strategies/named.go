@@ -63,7 +63,7 @@ func readNamed(texts map[string]string) ([]raft.Strategy, error) {
 	var list []raft.Strategy
 	for _, s := range all {
 		if twin, ok := sameAs(s.Strategy, list); ok {
-			return nil, fmt.Errorf("%s and %s make the same five choices, %s: one point of the space has one name", twin.Name, s.Name, describe(twin))
+			return nil, fmt.Errorf("%s and %s make the same choices, %s: one point of the space has one name", twin.Name, s.Name, describe(twin))
 		}
 		list = append(list, s.Strategy)
 	}
@@ -74,12 +74,12 @@ func readNamed(texts map[string]string) ([]raft.Strategy, error) {
 const lastOrder = 1_000_000
 
 // readStrategy reads one file: lines of "key: value", empty lines, and comments that begin with #. The keys are doc,
-// the five choices, and order, which may be missing.
+// the choices, and order; that and catch-up may be missing.
 func readStrategy(name, text string) (s raft.Strategy, order int, err error) {
 	if ok, _ := regexp.MatchString(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`, name); !ok {
 		return s, 0, fmt.Errorf("the name %s is not made of small letters and digits, with hyphens between", nearest.Quote(name))
 	}
-	s, order = raft.Strategy{Name: name}, lastOrder
+	s, order = raft.Strategy{Name: name, CatchUp: LogFirst{}}, lastOrder
 	seen := map[string]bool{}
 	for n, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
@@ -110,7 +110,7 @@ func readStrategy(name, text string) (s raft.Strategy, order int, err error) {
 		seen[key] = true
 	}
 	for _, key := range append(Axes(), "doc") {
-		if !seen[key] {
+		if !seen[key] && key != AxisCatchUp {
 			return s, 0, fmt.Errorf("%s is missing", key)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,7 @@ func TestListsGolden(t *testing.T) {
 		c := Choices(s)
 		fmt.Fprintf(&b, "%-18s  %-11s  %-4s  %-7s  %-4s  %-9s  %s\n", s.Name, c["backup"], c["send"], c["commit"], c["announce"], c["apply"], s.Doc)
 	}
-	for _, k := range append(Gates(), Backups()...) {
+	for _, k := range slices.Concat(Gates(), Backups(), CatchUps()) {
 		fmt.Fprintf(&b, "%-13s  %s  %s\n", k.Form, strings.Join(k.Axes, " "), k.Doc)
 	}
 	if *update {
@@ -135,7 +136,7 @@ func TestReadNamedErrors(t *testing.T) {
 		{map[string]string{"a b.strategy": goodFile}, `the name "a b" is not made of`},
 		{map[string]string{"a=b.strategy": goodFile}, `the name "a=b" is not made of`},
 		{map[string]string{"fast.strategy": goodFile}, `fast is the name of a backup`},
-		{map[string]string{"a.strategy": goodFile, "b.strategy": goodFile}, `a and b make the same five choices, hint,send=batch(8,1ms)`},
+		{map[string]string{"a.strategy": goodFile, "b.strategy": goodFile}, `a and b make the same choices, hint,send=batch(8,1ms)`},
 	} {
 		if _, err := readNamed(c.files); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v, want one line with %s", err, c.want)

@@ -16,8 +16,8 @@ import (
 //	fast,send=batch(8,1ms),commit=now
 //	fast-signal,apply=every(10ms)
 //
-// A backup's name alone stands for send=now, commit=now, announce=ride, apply=now. Spaces around the parts are allowed.
-// If the five choices are those of a named strategy the result is that one, with its name and sentence, however it was
+// A backup's name alone stands for send=now, commit=now, announce=ride, apply=now, catch-up=log. Spaces around the parts are allowed.
+// If the choices are those of a named strategy the result is that one, with its name and sentence, however it was
 // written; otherwise it has neither. Errors are one line.
 func Parse(text string) (raft.Strategy, error) {
 	bad := func(err error) (raft.Strategy, error) {
@@ -77,11 +77,16 @@ func start(word string) (s raft.Strategy, isBackup bool, err error) {
 	return s, false, errors.New(nearest.Unknown("strategy", word, known))
 }
 
-// choose sets one of the five choices from its text.
+// choose sets one of the choices from its text.
 func choose(s *raft.Strategy, axis, value string) error {
 	if axis == AxisBackup {
 		b, err := parseBackup(value)
 		s.Backup = b
+		return err
+	}
+	if axis == AxisCatchUp {
+		c, err := parseCatchUp(value)
+		s.CatchUp = c
 		return err
 	}
 	g, err := parseGate(axis, value)
@@ -102,7 +107,7 @@ func withName(s raft.Strategy) raft.Strategy {
 }
 
 // ParseList reads strategies with commas between them, as in linear-loop,fast,send=batch(8,1ms),commit=now,eager: a
-// part with a = belongs to the strategy before it. Of strategies that make the same five choices the first stays.
+// part with a = belongs to the strategy before it. Of strategies that make the same choices the first stays.
 func ParseList(text string) ([]raft.Strategy, error) {
 	parts, err := Split(text)
 	if err != nil {

@@ -31,6 +31,9 @@ func TestParse(t *testing.T) {
 		{"fast , send = batch( 8 , 1000us ) , commit = now", "fast,send=batch(8,1ms)"},
 		{"linear,apply=every(60s),send=window(128),commit=every(1500us)", "linear,send=window(128),commit=every(1.5ms),apply=every(1m)"},
 		{"two-phase,apply=now", "eager"},
+		{"eager,catch-up=log", "eager"},
+		{"eager,catch-up=snapshot", "fast,announce=now,catch-up=snapshot"},
+		{"fast,catch-up=cheapest,apply=confirmed", "fast,apply=confirmed,catch-up=cheapest"},
 	} {
 		s, err := Parse(c.text)
 		if err != nil {
@@ -146,6 +149,7 @@ func randomPoint(random *rand.Rand) raft.Strategy {
 	s.Commit = gate(Barrier{})
 	s.Announce = gate()
 	s.Apply = gate(Confirmed{})
+	s.CatchUp = catchUps[random.IntN(len(catchUps))].catchUp
 	return s
 }
 
@@ -162,7 +166,7 @@ func TestParseAndPrintAreInverse(t *testing.T) {
 			t.Fatalf("%s reads as %+v, want %+v", text, got, s)
 		}
 		// The same point, written with all its choices in any order, from any start.
-		c, order := Choices(s), random.Perm(4)
+		c, order := Choices(s), random.Perm(5)
 		text = c[AxisBackup]
 		if random.IntN(2) == 0 {
 			text = named()[0].Name + ",backup=" + text
@@ -292,8 +296,8 @@ func TestCross(t *testing.T) {
 		{"two axes: the last changes fastest", nil, Values{Backup: []string{"linear", "bisect"}, Commit: []string{"barrier", "now"}},
 			"linear-signal linear bisect,commit=barrier bisect"},
 		{"duplicates", named("fast-loop", "fast-signal"), Values{Send: []string{"now", "ride", "now"}}, "fast-signal fast-loop"},
-		{"every axis", nil, Values{[]string{"fast"}, []string{"now"}, []string{"now"}, []string{"now"}, []string{"confirmed", "batch(2,1ms)"}},
-			"two-phase fast,announce=now,apply=batch(2,1ms)"},
+		{"every axis", nil, Values{[]string{"fast"}, []string{"now"}, []string{"now"}, []string{"now"}, []string{"confirmed", "batch(2,1ms)"}, []string{"log", "snapshot"}},
+			"two-phase fast,announce=now,apply=confirmed,catch-up=snapshot fast,announce=now,apply=batch(2,1ms) fast,announce=now,apply=batch(2,1ms),catch-up=snapshot"},
 	} {
 		list, err := Cross(c.base, c.v)
 		if got := texts(list); err != nil || got != spell(t, c.want) {

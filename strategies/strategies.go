@@ -6,6 +6,7 @@
 //	fast-signal
 //	fast,send=batch(8,1ms),commit=now
 //	fast-signal,apply=every(10ms)
+//	eager,catch-up=snapshot
 //
 // Parse reads it and String prints it; String(Parse(text)) is the same for all ways to write one point of the space.
 //
@@ -22,28 +23,32 @@ import (
 	"github.com/raftbench/raftbench/raft"
 )
 
-// The five choices of a strategy, as they are called on the command line and in run files.
+// The choices of a strategy, as they are called on the command line and in run files.
 const (
 	AxisBackup   = "backup"
 	AxisSend     = "send"
 	AxisCommit   = "commit"
 	AxisAnnounce = "announce"
 	AxisApply    = "apply"
+	AxisCatchUp  = "catch-up"
 )
 
-// Axes returns the five choices in the order in which a strategy is written.
-func Axes() []string { return []string{AxisBackup, AxisSend, AxisCommit, AxisAnnounce, AxisApply} }
+// Axes returns the choices in the order in which a strategy is written: the backup, the four gates, and what a follower
+// gets that is behind.
+func Axes() []string {
+	return []string{AxisBackup, AxisSend, AxisCommit, AxisAnnounce, AxisApply, AxisCatchUp}
+}
 
 // standard is the point of the space that a text which begins with a backup's name starts from: nothing waits, except
 // that news of a commit costs no message of its own. Its backup, fast, is what Cross takes if none is given.
 func standard() raft.Strategy {
-	return raft.Strategy{Backup: Fast{}, Send: Now{}, Commit: Now{}, Announce: Ride{}, Apply: Now{}}
+	return raft.Strategy{Backup: Fast{}, Send: Now{}, Commit: Now{}, Announce: Ride{}, Apply: Now{}, CatchUp: LogFirst{}}
 }
 
 // List returns the named strategies, those of the classroom first.
 func List() []raft.Strategy { return slices.Clone(named()) }
 
-// Choices returns the five choices by axis, as they are written on the command line: {"backup": "fast", ...}.
+// Choices returns the choices by axis, as they are written on the command line: {"backup": "fast", ...}.
 func Choices(s raft.Strategy) map[string]string {
 	choices := map[string]string{}
 	for _, axis := range Axes() {
@@ -52,9 +57,9 @@ func Choices(s raft.Strategy) map[string]string {
 	return choices
 }
 
-// String returns the one canonical way to write s: the name of the named strategy with the same five choices if there
-// is one, otherwise its backup and, in the order of Axes, the gates that differ from send=now,commit=now,announce=ride,
-// apply=now. Name and Doc of s play no part.
+// String returns the one canonical way to write s: the name of the named strategy with the same choices if there
+// is one, otherwise its backup and, in the order of Axes, what differs from send=now,commit=now,announce=ride,
+// apply=now,catch-up=log. Name and Doc of s play no part.
 func String(s raft.Strategy) string {
 	if n, ok := sameAs(s, named()); ok {
 		return n.Name
@@ -74,7 +79,7 @@ func describe(s raft.Strategy) string {
 	return b.String()
 }
 
-// sameAs returns the strategy among those given whose five choices are those of s.
+// sameAs returns the strategy among those given whose choices are those of s.
 func sameAs(s raft.Strategy, among []raft.Strategy) (raft.Strategy, bool) {
 	for _, n := range among {
 		same := true
@@ -88,13 +93,17 @@ func sameAs(s raft.Strategy, among []raft.Strategy) (raft.Strategy, bool) {
 	return raft.Strategy{}, false
 }
 
-// choice returns one of the five as it is written; "" if it is missing.
+// choice returns one of them as it is written; "" if it is missing. Without a CatchUp the core sends the log.
 func choice(s raft.Strategy, axis string) string {
-	if axis == AxisBackup {
-		if s.Backup == nil {
-			return ""
-		}
+	switch {
+	case axis == AxisBackup && s.Backup == nil:
+		return ""
+	case axis == AxisBackup:
 		return s.Backup.String()
+	case axis == AxisCatchUp && s.CatchUp == nil:
+		return LogFirst{}.String()
+	case axis == AxisCatchUp:
+		return s.CatchUp.String()
 	}
 	if g := *gateAt(&s, axis); g != nil {
 		return g.String()
@@ -102,7 +111,7 @@ func choice(s raft.Strategy, axis string) string {
 	return ""
 }
 
-// gateAt returns the gate of s that an axis other than AxisBackup names.
+// gateAt returns the gate of s that one of the axes for gates names.
 func gateAt(s *raft.Strategy, axis string) *raft.Gate {
 	switch axis {
 	case AxisSend:
@@ -117,7 +126,7 @@ func gateAt(s *raft.Strategy, axis string) *raft.Gate {
 	panic("strategies: no gate is called " + axis)
 }
 
-// Kind describes a gate or a backup, for lists.
+// Kind describes a gate, a backup or a way to catch up, for lists.
 type Kind struct {
 	Name string   // as it is written, without arguments
 	Form string   // with the names of its arguments: batch(n,hold)

@@ -16,6 +16,10 @@ import (
 //	                    xTerm u64 | xIndex u64 | xLen u64 | hintIndex u64 | hintTerm u64
 //	RequestVote         type u8 | flags u8 | term u64 | seq u64 | lastLogIndex u64 | lastLogTerm u64
 //	RequestVoteReply    type u8 | flags u8 | term u64 | seq u64
+//	InstallSnapshot     type u8 | term u64 | seq u64 | index u64 | term u64 | bytes u64 | offset u64 |
+//	                    length u32 | chunk
+//	InstallSnapshotReply type u8 | flags u8 | term u64 | seq u64 | index u64 | term u64 | bytes u64 | offset u64 |
+//	                    match u64
 //
 // From and To are not on the wire, the handshake of the connection has settled them; nor is Entries.First, which is
 // always PrevLogIndex+1. Numbers have a fixed width, so that a message of a type has one length and decoding is loads.
@@ -24,10 +28,12 @@ const (
 	appendEntriesReplySize = 1 + 1 + 10*8
 	requestVoteSize        = 1 + 1 + 4*8
 	requestVoteReplySize   = 1 + 1 + 2*8
+	installSnapshotHead    = 1 + 6*8 + 4
+	installReplySize       = 1 + 1 + 7*8
 )
 
 const (
-	flagSuccess     = 1 << 0 // AppendEntriesReply
+	flagSuccess     = 1 << 0 // AppendEntriesReply, InstallSnapshotReply
 	flagPreVote     = 1 << 0 // RequestVote, RequestVoteReply
 	flagVoteGranted = 1 << 1 // RequestVoteReply
 )
@@ -74,14 +80,36 @@ func AppendMessage(head []byte, m *raft.Message) []byte {
 		head = append(head, flag(m.PreVote, flagPreVote)|flag(m.VoteGranted, flagVoteGranted))
 		head = le.AppendUint64(head, m.Term)
 		head = le.AppendUint64(head, m.Seq)
+	case raft.InstallSnapshot:
+		head = le.AppendUint64(head, m.Term)
+		head = le.AppendUint64(head, m.Seq)
+		head = appendSnapshot(head, m)
+		head = le.AppendUint32(head, uint32(m.ChunkBytes))
+	case raft.InstallSnapshotReply:
+		head = append(head, flag(m.Success, flagSuccess))
+		head = le.AppendUint64(head, m.Term)
+		head = le.AppendUint64(head, m.Seq)
+		head = appendSnapshot(head, m)
+		head = le.AppendUint64(head, m.Match)
 	default:
 		panic(fmt.Sprintf("transports: message of type %v", m.Type))
 	}
 	return head
 }
 
-// AppendBody appends the encoded entries of m to body, in the pieces that they lie in: nothing is copied.
+func appendSnapshot(head []byte, m *raft.Message) []byte {
+	le := binary.LittleEndian
+	head = le.AppendUint64(head, m.Snapshot.Index)
+	head = le.AppendUint64(head, m.Snapshot.Term)
+	head = le.AppendUint64(head, m.Snapshot.Bytes)
+	return le.AppendUint64(head, m.Offset)
+}
+
+// AppendBody appends the encoded entries of m, or its chunk, to body, in the pieces that they lie in: nothing is copied.
 func AppendBody(body [][]byte, m *raft.Message) [][]byte {
+	if m.Type == raft.InstallSnapshot {
+		return append(body, m.Chunk)
+	}
 	body = append(body, m.Entries.Bytes)
 	for i := range m.More {
 		body = append(body, m.More[i].Bytes)
@@ -90,7 +118,7 @@ func AppendBody(body [][]byte, m *raft.Message) [][]byte {
 }
 
 // DecodeMessage decodes a frame into m, overwriting all of it; From and To are left 0 for the caller to fill in.
-// Entries.Bytes refers to the frame. Nothing is taken on trust: the type and the flags must be known, the length
+// Entries.Bytes and Chunk refer to the frame. Nothing is taken on trust: the type and the flags must be known, the length
 // exact and the entries valid, and an AppendEntries must not reach beyond the last index there can be. An error wraps
 // ErrMalformed and leaves m undefined. A decoded message, encoded again, gives the same bytes.
 func DecodeMessage(frame []byte, m *raft.Message) error {
@@ -109,6 +137,10 @@ func DecodeMessage(frame []byte, m *raft.Message) error {
 		size, flags = requestVoteSize, flagPreVote
 	case raft.RequestVoteReply:
 		size, flags = requestVoteReplySize, flagPreVote|flagVoteGranted
+	case raft.InstallSnapshot:
+		return decodeInstallSnapshot(frame, m)
+	case raft.InstallSnapshotReply:
+		size, flags = installReplySize, flagSuccess
 	default:
 		return fmt.Errorf("%w: unknown type %d", ErrMalformed, frame[0])
 	}
@@ -131,6 +163,28 @@ func DecodeMessage(frame []byte, m *raft.Message) error {
 		m.LastLogIndex, m.LastLogTerm = word(b, 2), word(b, 3)
 	case raft.RequestVoteReply:
 		m.PreVote, m.VoteGranted = flags&flagPreVote != 0, flags&flagVoteGranted != 0
+	case raft.InstallSnapshotReply:
+		m.Success = flags&flagSuccess != 0
+		m.Snapshot, m.Offset, m.Match = snapshotOf(b), word(b, 5), word(b, 6)
+	}
+	return nil
+}
+
+// snapshotOf reads a snapshot's name, the third to fifth number of b.
+func snapshotOf(b []byte) raft.Snapshot {
+	return raft.Snapshot{Index: word(b, 2), Term: word(b, 3), Bytes: word(b, 4)}
+}
+
+func decodeInstallSnapshot(frame []byte, m *raft.Message) error {
+	if len(frame) < installSnapshotHead {
+		return fmt.Errorf("%w: %v of %d bytes, want at least %d", ErrMalformed, m.Type, len(frame), installSnapshotHead)
+	}
+	b := frame[1:]
+	m.Term, m.Seq, m.Snapshot, m.Offset = word(b, 0), word(b, 1), snapshotOf(b), word(b, 5)
+	m.Chunk = frame[installSnapshotHead:]
+	m.ChunkBytes = len(m.Chunk)
+	if n := binary.LittleEndian.Uint32(b[6*8:]); uint64(n) != uint64(m.ChunkBytes) {
+		return fmt.Errorf("%w: a chunk of %d bytes, want %d", ErrMalformed, m.ChunkBytes, n)
 	}
 	return nil
 }
@@ -164,6 +218,10 @@ func EncodedSize(m *raft.Message) int {
 		return framePrefix + requestVoteSize
 	case raft.RequestVoteReply:
 		return framePrefix + requestVoteReplySize
+	case raft.InstallSnapshot:
+		return framePrefix + installSnapshotHead + m.ChunkBytes
+	case raft.InstallSnapshotReply:
+		return framePrefix + installReplySize
 	}
 	return 0
 }
@@ -190,6 +248,8 @@ func ClassOf(m *raft.Message) Class {
 			return ClassHeartbeat
 		}
 		return ClassAppend
+	case raft.InstallSnapshot, raft.InstallSnapshotReply:
+		return ClassSnapshot
 	}
 	return ClassVote
 }
@@ -210,5 +270,5 @@ func IsReply(frame []byte) bool {
 		return false
 	}
 	t := raft.MessageType(frame[0])
-	return t == raft.AppendEntriesReply || t == raft.RequestVoteReply
+	return t == raft.AppendEntriesReply || t == raft.RequestVoteReply || t == raft.InstallSnapshotReply
 }

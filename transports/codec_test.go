@@ -16,7 +16,7 @@ import (
 // randomMessage returns a message as a core could make it.
 func randomMessage(r *rand.Rand) raft.Message {
 	number := func() uint64 { return r.Uint64() >> r.UintN(64) }
-	m := raft.Message{Type: raft.MessageType(1 + r.UintN(4)), Term: number(), Seq: number()}
+	m := raft.Message{Type: raft.MessageType(1 + r.UintN(6)), Term: number(), Seq: number()}
 	switch m.Type {
 	case raft.AppendEntries:
 		m.PrevLogIndex, m.PrevLogTerm, m.Commit = r.Uint64N(math.MaxUint64-100), number(), number()
@@ -35,6 +35,14 @@ func randomMessage(r *rand.Rand) raft.Message {
 		m.LastLogIndex, m.LastLogTerm = number(), number()
 	case raft.RequestVoteReply:
 		m.PreVote, m.VoteGranted = r.UintN(2) == 0, r.UintN(2) == 0
+	case raft.InstallSnapshot, raft.InstallSnapshotReply:
+		m.Snapshot, m.Offset = raft.Snapshot{Index: number(), Term: number(), Bytes: number()}, number()
+		if m.Type == raft.InstallSnapshotReply {
+			m.Success, m.Match = r.UintN(2) == 0, number()
+		} else {
+			m.ChunkBytes = r.IntN(300)
+			m.Chunk = make([]byte, m.ChunkBytes)
+		}
 	}
 	return m
 }
@@ -75,23 +83,30 @@ func TestMessagesSurviveTheRoundTrip(t *testing.T) {
 func TestEveryFieldOfAMessageTravels(t *testing.T) {
 	fields := reflect.TypeFor[raft.Message]()
 	travels := map[string]bool{"From": true, "To": true} // by the connection
-	for kind := raft.AppendEntries; kind <= raft.RequestVoteReply; kind++ {
+	for kind := raft.AppendEntries; kind <= raft.InstallSnapshotReply; kind++ {
 		plain := raft.Message{Type: kind, Entries: raft.Entries{First: 1}}
 		for i := range fields.NumField() {
 			changed := plain
 			switch f := reflect.ValueOf(&changed).Elem().Field(i); fields.Field(i).Name {
 			case "Type":
-				changed.Type = kind%4 + 1
+				changed.Type = kind%6 + 1
 			case "Entries":
 				changed.Entries.Append(3, []byte("x"))
 			case "More":
 				more := raft.Entries{First: 1}
 				more.Append(3, []byte("x"))
 				changed.More = []raft.Entries{more}
+			case "Snapshot":
+				changed.Snapshot = raft.Snapshot{Index: 5, Term: 4, Bytes: 3}
+			case "Chunk":
+				changed.Chunk = []byte("x")
 			default:
-				if f.Kind() == reflect.Bool {
+				switch f.Kind() {
+				case reflect.Bool:
 					f.SetBool(true)
-				} else {
+				case reflect.Int:
+					f.SetInt(5)
+				default:
 					f.SetUint(5)
 				}
 			}
@@ -121,7 +136,8 @@ func TestDecodeRefuses(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"an empty frame":               {},
 		"type 0":                       make([]byte, requestVoteSize),
-		"type 5":                       append([]byte{5}, make([]byte, 100)...),
+		"type 7":                       append([]byte{7}, make([]byte, 100)...),
+		"a chunk that is cut off":      encode(&raft.Message{Type: raft.InstallSnapshot, ChunkBytes: 9, Chunk: make([]byte, 8)}),
 		"flags of another type":        vote,
 		"a count without entries":      appendEntries(0, 1),
 		"a huge count":                 appendEntries(0, math.MaxUint32),

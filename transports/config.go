@@ -35,6 +35,14 @@ func (c Config) WithDefaults() (Config, error) {
 	return c, nil
 }
 
+// OnHost calls f, which makes sockets, where the endpoint's belong.
+func (c *Config) OnHost(f func() error) error {
+	if c.Host == nil {
+		return f()
+	}
+	return c.Host.In(f)
+}
+
 func setDefault[T int | time.Duration](v *T, d T) {
 	if *v == 0 {
 		*v = d

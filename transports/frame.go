@@ -19,6 +19,9 @@ func FrameSize(head []byte, body [][]byte) int {
 	return n
 }
 
+// WireSize is FrameSize with the length prefix that streams put before a frame.
+func WireSize(head []byte, body [][]byte) int { return framePrefix + FrameSize(head, body) }
+
 // ErrFrameTooLarge is wrapped by the error of FrameReader.Next when a length prefix announces more than is allowed.
 var ErrFrameTooLarge = errors.New("frame too large")
 

@@ -37,6 +37,7 @@ const (
 	ClassHeartbeat Class = iota // AppendEntries without entries, and the answers to them
 	ClassAppend                 // AppendEntries with entries, and the answers to them
 	ClassVote                   // RequestVote and the answers to it
+	ClassSnapshot               // parts of snapshots, and the answers to them
 	Classes                     // how many there are
 )
 
@@ -114,6 +115,15 @@ type Config struct {
 	// life before it counts as lost; default 10 s. Keep-alives go out several times as often, so that a connection
 	// without traffic is not mistaken for a dead peer.
 	IdleTimeout time.Duration
+	// Host is where the endpoint's sockets live; nil is this process's own network. Transports without sockets do not
+	// use it.
+	Host Host
+}
+
+// Host is a host of an emulated network.
+type Host interface {
+	// In calls f where sockets belong to the host, such as on a thread in its network namespace, and returns its error.
+	In(f func() error) error
 }
 
 // Warner is implemented by a Transport, or a part of one, that knows of something which distorts what is measured:

@@ -122,7 +122,7 @@ func (e experiment) run(ctx context.Context) ([]results.Trial, error) {
 		Nodes: []int{e.nodes}, Payloads: []int{e.payload}, Clients: []int{max(1, e.clients)}, Repeat: e.repeat, Virtual: e.virtual,
 		Name: strategies.String, Choices: strategies.Choices,
 		Common: bench.Settings{Warmup: 200 * time.Millisecond, Duration: e.duration, Heartbeat: e.heartbeat, ElectionTimeout: electionTimeout,
-			PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes, Retain: 8192, Foreground: 50,
+			PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes, SnapshotTrailing: 8192, Foreground: 50,
 			RoundTrip: 200 * time.Millisecond, Params: e.params},
 	}
 	if e.perSecond > 0 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -71,7 +72,7 @@ func knowns() []known {
 	disk.disk = sim.Disk{Sync: 10 * time.Millisecond}
 	slow.links = unequal
 	busy.cpu, busy.duration = 100*time.Microsecond, 100*time.Second
-	jitter.links = everywhere(sim.Link{Delay: oneWay, Jitter: 5 * time.Millisecond, Distribution: sim.Normal})
+	jitter.links = everywhere(sim.Link{Delay: oneWay, Jitter: 5 * time.Millisecond, Distribution: netem.Normal})
 	overTCP := closed("fast-signal-commit", 3, 1)
 	overTCP.transport = "tcp"
 	rejoin := func(strategy, what, rule string, rounds int) known {

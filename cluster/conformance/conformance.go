@@ -245,8 +245,9 @@ func commitsInOrder(s *suite) {
 // quiet observes nothing; stages are there because somebody observes.
 type quiet struct{}
 
-func (quiet) Events(raft.Time, raft.ID, []raft.Event)  {}
-func (quiet) Applied(raft.Time, raft.ID, raft.Entries) {}
+func (quiet) Events(raft.Time, raft.ID, []raft.Event)    {}
+func (quiet) Applied(raft.Time, raft.ID, raft.Entries)   {}
+func (quiet) Restored(raft.Time, raft.ID, raft.Snapshot) {}
 
 func tellsOnce(s *suite) {
 	s.group(3, nil)
@@ -646,7 +647,7 @@ func counts(s *suite, observer cluster.Observer, appliedOnly bool) {
 }
 
 func forgets(s *suite) {
-	s.group(3, func(c *cluster.Config) { c.Retain = 100 })
+	s.group(3, func(c *cluster.Config) { c.SnapshotEntries, c.SnapshotTrailing = 1024, 100 })
 	s.elect(1)
 	var answered atomic.Int32
 	const n = 5000
@@ -663,7 +664,7 @@ func forgets(s *suite) {
 		}
 	}
 	for id := raft.ID(1); id <= 3; id++ {
-		if st := s.Status(id); st.First <= 1 || st.First > n-100 {
+		if st := s.Status(id); st.First <= 1 || st.First > n-100+1 {
 			s.Fatalf("%d entries were applied everywhere, replica %d keeps those from %d on", n, id, st.First)
 		}
 	}

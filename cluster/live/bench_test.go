@@ -22,7 +22,7 @@ func BenchmarkCommit(b *testing.B) {
 				b.Fatal(err)
 			}
 			c, err := live.New(live.Config{Transport: tcp.Plain(), Config: cluster.Config{Replicas: 3, Strategy: strategy,
-				Heartbeat: 100 * time.Millisecond, ElectionTimeout: 10 * time.Second, Seed: 1, Retain: 8192}})
+				Heartbeat: 100 * time.Millisecond, ElectionTimeout: 10 * time.Second, Seed: 1, SnapshotEntries: 1024, SnapshotBytes: 1 << 20, SnapshotTrailing: 8192}})
 			if err != nil {
 				b.Fatal(err)
 			}

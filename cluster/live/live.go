@@ -9,7 +9,8 @@
 // the news of a commit, is left out if one with entries goes to the same follower in the same round, unless
 // Config.SendApart says not to.
 //
-// It does not emulate networks beyond cutting links, and its disks are memory.
+// Links are this machine's loopback, which can be cut, or those of an emulated network. A crash is one of the process:
+// what a storage has written, though not synced, it still has.
 package live
 
 import (
@@ -24,7 +25,10 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/internal/wakeup"
+	"github.com/raftbench/raftbench/netem/emulate"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/mem"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -36,6 +40,9 @@ type Config struct {
 	Host string
 	// Ports are the replicas' ports, in order of ID; empty for any free ones.
 	Ports []int
+	// Network is an emulated network for this group alone: replica i is on its host i-1, Host is not used, and silent cuts
+	// are the network's. The group closes it, even if New fails. nil is this machine's own network.
+	Network *emulate.Network
 	// Identity of the group, which strangers do not know; 0 for a random one.
 	Identity uint64
 }
@@ -48,7 +55,6 @@ type Cluster struct {
 	replicas []*replica
 	peers    map[raft.ID]string
 
-	applied    []atomic.Uint64                    // by each replica; of a crashed one what its disk has
 	conditions atomic.Pointer[cluster.Conditions] // nil for none
 
 	waitersMu sync.Mutex
@@ -73,11 +79,22 @@ var errClosed = errors.New("the cluster is closed")
 // New starts a group. All replicas are up and know each other's addresses on return; connections follow. Errors are
 // those of the configuration (wrapping raft.ErrConfig), or the system's, about a port for example.
 func New(cfg Config) (*Cluster, error) {
+	c, err := newCluster(cfg)
+	if err != nil && cfg.Network != nil {
+		err = errors.Join(err, cfg.Network.Close())
+	}
+	return c, err
+}
+
+func newCluster(cfg Config) (*Cluster, error) {
 	if cfg.Host == "" {
 		cfg.Host = "127.0.0.1"
 	}
 	if cfg.Replicas < 1 {
 		return nil, fmt.Errorf("%w: %d replicas, want 1 or more", raft.ErrConfig, cfg.Replicas)
+	}
+	if cfg.Network != nil && cfg.Network.Hosts() != cfg.Replicas {
+		return nil, fmt.Errorf("a network of %d hosts for %d replicas", cfg.Network.Hosts(), cfg.Replicas)
 	}
 	if n := len(cfg.Ports); n != 0 && n != cfg.Replicas {
 		return nil, fmt.Errorf("%d ports for %d replicas", n, cfg.Replicas)
@@ -91,11 +108,15 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cluster{cfg: cfg, origin: time.Now(), network: network, peers: map[raft.ID]string{},
-		applied: make([]atomic.Uint64, cfg.Replicas), ctx: ctx, cancel: cancel}
+		ctx: ctx, cancel: cancel}
 	for i := range cfg.Replicas {
 		id := raft.ID(i + 1)
-		r := &replica{c: c, id: id, disk: cluster.NewDisk(cfg.Boot[id]), listen: c.listenAddr(i),
+		r := &replica{c: c, id: id, openDisk: cfg.OpenStorage, listen: c.listenAddr(i),
 			timer: wakeup.New(), cut: map[raft.ID]bool{}, random: rand.New(rand.NewPCG(cfg.Seed, ^uint64(id)))}
+		if r.openDisk == nil {
+			disk := mem.NewDisk(raft.NewLog(1, 0))
+			r.openDisk = func(storage.Options) (storage.Storage, error) { return mem.Open(disk) }
+		}
 		c.timers.Go(r.tick)
 		c.replicas = append(c.replicas, r)
 		if err := r.open(); err != nil {
@@ -114,7 +135,11 @@ func (c *Cluster) listenAddr(i int) string {
 	if len(c.cfg.Ports) > 0 {
 		port = c.cfg.Ports[i]
 	}
-	return fmt.Sprintf("%s:%d", c.cfg.Host, port)
+	host := c.cfg.Host
+	if c.cfg.Network != nil {
+		host = c.cfg.Network.Host(i).Addr().String()
+	}
+	return fmt.Sprintf("%s:%d", host, port)
 }
 
 // Now returns the time since the group was made.
@@ -176,11 +201,23 @@ func (c *Cluster) doControls() {
 	}
 }
 
-// Cut drops what from sends to to.
-func (c *Cluster) Cut(from, to raft.ID, kind cluster.CutKind) { c.replica(from).cutLink(to, kind) }
+// Cut drops what from sends to to. On an emulated network a silent cut loses packets, so that the other direction lacks
+// acknowledgements too, and what was sent meanwhile is sent again by the transport after the healing.
+func (c *Cluster) Cut(from, to raft.ID, kind cluster.CutKind) {
+	if c.cfg.Network != nil && kind == cluster.SilentCut {
+		c.cfg.Network.Cut(int(from-1), int(to-1), true)
+		return
+	}
+	c.replica(from).cutLink(to, kind)
+}
 
 // Heal ends a Cut.
-func (c *Cluster) Heal(from, to raft.ID) { c.replica(from).healLink(to) }
+func (c *Cluster) Heal(from, to raft.ID) {
+	if c.cfg.Network != nil {
+		c.cfg.Network.Cut(int(from-1), int(to-1), false)
+	}
+	c.replica(from).healLink(to)
+}
 
 // SetConditions changes what all links do to messages.
 func (c *Cluster) SetConditions(conditions cluster.Conditions) {
@@ -298,10 +335,13 @@ func (c *Cluster) Counters() cluster.Counters {
 	return sum
 }
 
-// Warnings returns what the transport has to say about its setting, without repetition.
+// Warnings returns what the transport and an emulated network have to say about their setting, without repetition.
 func (c *Cluster) Warnings() []string {
 	seen := map[string]bool{}
 	var list []string
+	if c.cfg.Network != nil {
+		list = c.cfg.Network.Warnings()
+	}
 	for _, r := range c.replicas {
 		for _, w := range r.warnings() {
 			if !seen[w] {
@@ -311,6 +351,14 @@ func (c *Cluster) Warnings() []string {
 		}
 	}
 	return list
+}
+
+// NetworkFigures returns what an emulated network has done so far, nil without one.
+func (c *Cluster) NetworkFigures() map[string]uint64 {
+	if c.cfg.Network == nil {
+		return nil
+	}
+	return c.cfg.Network.Figures()
 }
 
 // Close ends what goes on in the background, then the replicas and their transport.
@@ -325,19 +373,14 @@ func (c *Cluster) Close() error {
 			r.crash()
 		}
 		for _, r := range c.replicas {
+			r.tails.Wait()
 			r.timer.Close()
 		}
 		c.timers.Wait()
 		c.err = c.network.Close()
+		if c.cfg.Network != nil {
+			c.err = errors.Join(c.err, c.cfg.Network.Close())
+		}
 	})
 	return c.err
-}
-
-// compactable returns what every replica has applied.
-func (c *Cluster) compactable() uint64 {
-	least := c.applied[0].Load()
-	for i := 1; i < len(c.applied); i++ {
-		least = min(least, c.applied[i].Load())
-	}
-	return least
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/live"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/strategies"
 	"github.com/raftbench/raftbench/transports"
 	"github.com/raftbench/raftbench/transports/mem"
@@ -196,7 +197,7 @@ func TestCrashAndRestart(t *testing.T) {
 // A replica that was down while the others forgot the beginning of their logs gets what it lacks.
 func TestCompactionWaitsForTheSlowest(t *testing.T) {
 	cfg := config("eager")
-	cfg.Retain = 100
+	cfg.SnapshotEntries, cfg.SnapshotTrailing = 1024, 100
 	g := start(t, cfg)
 	g.elect(1)
 	for _, away := range []struct{ leave, rejoin func() }{
@@ -532,8 +533,8 @@ func TestQueuedBeforeTheLockIsFree(t *testing.T) {
 	var late atomic.Pointer[cluster.Proposal]
 	cfg := config("eager")
 	cfg.Heartbeat, cfg.ElectionTimeout = time.Hour, 2*time.Hour
-	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		m, err := cluster.NewReplica(id, cfg, host, disk)
+	cfg.Engine = func(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		m, err := cluster.NewReplica(id, cfg, host, store)
 		return &lateMember{m, func() {
 			if p := late.Load(); id == 1 && p != nil && late.CompareAndSwap(p, nil) {
 				g.Propose(1, p)
@@ -779,7 +780,7 @@ func TestNobodyIsStarved(t *testing.T) {
 	var mu sync.Mutex
 	cfg := config("eager")
 	cfg.Replicas = 2
-	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ *cluster.Disk) (cluster.Member, error) {
+	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ storage.Storage) (cluster.Member, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		members[id] = &instant{id: id, host: host}
@@ -812,7 +813,7 @@ func TestNobodyIsStarved(t *testing.T) {
 func TestProposeReturns(t *testing.T) {
 	cfg := config("eager")
 	cfg.Replicas = 1
-	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ *cluster.Disk) (cluster.Member, error) {
+	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ storage.Storage) (cluster.Member, error) {
 		return &instant{id: id, host: host, due: cluster.Never}, nil
 	}
 	g := start(t, cfg)

@@ -13,6 +13,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/internal/wakeup"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -23,11 +24,11 @@ import (
 // that follows. Clients that propose again whenever they are answered could keep a goroutine at that for ever: after
 // maxTurns it leaves the rest to the timer's goroutine, which looks at the clock between two turns.
 type replica struct {
-	c      *Cluster
-	id     raft.ID
-	disk   *cluster.Disk
-	listen string // address; the port is known after the first open
-	timer  *wakeup.Timer
+	c        *Cluster
+	id       raft.ID
+	openDisk func(storage.Options) (storage.Storage, error)
+	listen   string // address; the port is known after the first open
+	timer    *wakeup.Timer
 
 	life   sync.Mutex // for crash, restart, pause and resume, one at a time
 	paused bool       // then mu is held until the replica is resumed or crashes
@@ -35,8 +36,13 @@ type replica struct {
 	mu    sync.Mutex           // holds the core
 	core  cluster.Member       // nil while crashed; changed with life and mu held
 	tr    transports.Transport // likewise
+	store storage.Storage      // likewise
+	lives int                  // likewise: which life this is
+	work  sync.WaitGroup       // what this life does in the background
+	tails sync.WaitGroup       // and what follows from it
 	armed raft.Time            // when the timer fires; 0 if it does not
 
+	err              error      // why this life ended by itself
 	random           *rand.Rand // for conditions
 	unreadable, lost uint64     // frames of this life that the core could not read; that conditions dropped
 
@@ -65,14 +71,25 @@ func (r *replica) open() error {
 	if n := transports.MaxFrameBytes(r.c.cfg.MaxAppendBytes, r.c.cfg.MaxEntryBytes); n > transports.DefaultMaxFrameBytes {
 		endpoint.MaxFrameBytes = n
 	}
+	if n := r.c.cfg.Network; n != nil {
+		endpoint.Host = n.Host(int(r.id - 1))
+	}
 	tr, err := r.c.network.Endpoint(endpoint)
 	if err != nil {
 		return err
 	}
-	core, err := r.c.cfg.NewMember(r.id, r, r.disk)
+	life := r.lives + 1
+	store, err := r.openStorage(storage.Options{Group: r.c.cfg.Identity, Replica: r.id,
+		Durable: func(seq uint64) { r.saved(life, seq) }, Failed: func(err error) { r.failed(life, err) }})
 	if err != nil {
 		tr.Close()
 		return err
+	}
+	r.store = store // what makes a member already uses it
+	core, err := r.c.cfg.NewMember(r.id, r, store)
+	if err != nil {
+		tr.Close()
+		return errors.Join(err, store.Close())
 	}
 	r.linksMu.Lock()
 	for to := range r.cut {
@@ -82,7 +99,7 @@ func (r *replica) open() error {
 	r.linksMu.Unlock()
 	r.mu.Lock()
 	r.listen = tr.Addr()
-	r.core, r.tr = core, tr
+	r.core, r.tr, r.lives, r.err = core, tr, life, nil
 	r.unreadable, r.lost = 0, 0
 	r.publish()
 	r.mu.Unlock() // what was queued meanwhile is for start
@@ -135,14 +152,14 @@ func (r *replica) crash() {
 		r.mu.Lock()
 	}
 	r.paused = false // and it handles nothing more
-	core, tr := r.core, r.tr
+	core, tr, store := r.core, r.tr, r.store
 	if core == nil {
 		r.settleAndUnlock()
 		return
 	}
-	r.core, r.tr = nil, nil
+	r.core, r.tr, r.store = nil, nil, nil
 	r.seenMu.Lock()
-	r.status.Up, r.status.Role = false, raft.Follower
+	r.status.Up, r.status.Role, r.status.Err = false, raft.Follower, r.err
 	r.seenMu.Unlock()
 	r.mu.Unlock() // what was queued is refused below
 	r.linksMu.Lock()
@@ -150,15 +167,84 @@ func (r *replica) crash() {
 	r.linksMu.Unlock()
 	// The transport waits for its goroutines, which may wait for the lock.
 	tr.Close()
+	r.mu.Lock() // what follows from work in the background may be under way
 	core.Abandon()
+	r.mu.Unlock()
+	r.work.Wait()
+	if err := store.Close(); err != nil {
+		r.seenMu.Lock()
+		r.status.Err = err
+		r.seenMu.Unlock()
+	}
 	r.mu.Lock()
 	r.settleAndUnlock()
 	r.seenMu.Lock()
 	r.past = r.totalsLocked()
 	r.counters, r.stats = cluster.Counters{}, nil
 	r.seenMu.Unlock()
-	r.c.applied[r.id-1].Store(r.disk.Saved().Applied)
 	r.c.notify()
+}
+
+// openStorage opens the replica's storage for a life, the first time with what the configuration gives it to start from.
+func (r *replica) openStorage(o storage.Options) (storage.Storage, error) {
+	if boot, ok := r.c.cfg.Boot[r.id]; ok && r.lives == 0 {
+		store, err := r.openDisk(o)
+		if err != nil {
+			return nil, err
+		}
+		if _, err = store.Load(); err == nil {
+			store.Save(boot.Save())
+		}
+		if err = errors.Join(err, store.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return r.openDisk(o)
+}
+
+// saved tells the core that a save is durable, unless it is of an earlier life.
+func (r *replica) saved(life int, seq uint64) {
+	r.mu.Lock()
+	if r.core != nil && r.lives == life {
+		r.core.Saved(r.Now(), seq)
+	}
+	r.settleAndUnlock()
+}
+
+// failed stops a replica whose storage has failed. It does not wait for that: the storage's goroutine is in here.
+func (r *replica) failed(life int, err error) {
+	r.c.background(func() {
+		r.mu.Lock()
+		now := r.lives == life && r.core != nil
+		if now {
+			r.err = err
+		}
+		r.mu.Unlock()
+		if now {
+			r.crash()
+		}
+	})
+}
+
+// Fail stops the replica: cluster.Host. The lock is held.
+func (r *replica) Fail(err error) { r.failed(r.lives, err) }
+
+// Background runs work on a goroutine of its own, unless storage is memory, which nothing waits for: cluster.Host. The
+// lock is held.
+func (r *replica) Background(work func(), then func(raft.Time)) {
+	if r.c.cfg.OpenStorage == nil {
+		work()
+		then(r.Now())
+		return
+	}
+	r.work.Add(1)
+	r.tails.Go(func() {
+		work()
+		r.work.Done()
+		r.mu.Lock()
+		then(r.Now())
+		r.settleAndUnlock()
+	})
 }
 
 // propose queues a proposal, and sees to it that somebody takes it: whoever holds the lock, or this goroutine.
@@ -278,7 +364,6 @@ func (r *replica) publish() {
 	defer r.seenMu.Unlock()
 	r.status, r.counters, r.stats = r.core.Status(), r.core.Counters(), r.tr
 	r.counters.Dropped += r.unreadable + r.lost
-	r.c.applied[r.id-1].Store(r.status.Applied)
 }
 
 func (r *replica) lastStatus() cluster.Status {
@@ -408,17 +493,8 @@ func (r *replica) sendLater(to raft.ID, class transports.Class, frame []byte, de
 	})
 }
 
-// Save writes to the disk, which is memory and so durable at once: cluster.Host.
-func (r *replica) Save(s raft.Save) bool {
-	r.disk.Write(s)
-	return true
-}
-
-// Pending says that proposals wait, which settle will bring before it lets go: cluster.Bringer.
+// Pending says that proposals wait, which settle will bring before it lets go: cluster.Host.
 func (r *replica) Pending() bool { return !r.last && r.queued() }
-
-// Compactable is the group's: cluster.Host.
-func (r *replica) Compactable() uint64 { return r.c.compactable() }
 
 // Receive steps the core with a message: transports.Handler.
 func (r *replica) Receive(from raft.ID, frame []byte, more bool) {

@@ -9,6 +9,7 @@ import (
 	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
@@ -27,7 +28,7 @@ func play(t *testing.T, scenario, transport, strategy string, link sim.Link, cha
 		Payloads: []int{100}, Clients: []int{64}, Repeat: 1, Virtual: true, Name: strategies.String, Choices: strategies.Choices,
 		Common: bench.Settings{Warmup: 100 * time.Millisecond, Duration: time.Second, Foreground: 1, Heartbeat: 50 * time.Millisecond,
 			ElectionTimeout: 500 * time.Millisecond, PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes,
-			Retain: 1000, RoundTrip: 2 * link.Delay, Timeout: 10 * time.Minute}}
+			SnapshotTrailing: 1000, RoundTrip: 2 * link.Delay, Timeout: 10 * time.Minute}}
 	change(&m)
 	plan, err := m.Plan()
 	if err != nil {
@@ -75,7 +76,7 @@ func TestFullBatchesCostARoundTripEach(t *testing.T) {
 // One index is tried for each heartbeat of 2 s: 1801 conflicting entries take 3602 s, and the proposals that wait meanwhile
 // are measured as what they are.
 func TestMoreThanAnHourIsMeasured(t *testing.T) {
-	trial := play(t, "diverge", "tcp", "linear-loop", sim.LAN(), func(m *bench.Matrix) {
+	trial := play(t, "diverge", "tcp", "linear-loop", netem.LAN(), func(m *bench.Matrix) {
 		m.Common.Params = map[string]string{"diverge-entries": "1801", "diverge-terms": "1"}
 		m.Common.Heartbeat, m.Common.ElectionTimeout, m.Common.Timeout = 2*time.Second, 10*time.Second, 5*time.Hour
 	})
@@ -106,7 +107,7 @@ func TestLargeEntriesUseMemoryAgain(t *testing.T) {
 	commits := func(d time.Duration) (n, allocated uint64) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		trial := play(t, "steady", "tcp", "eager", sim.LAN(), func(m *bench.Matrix) {
+		trial := play(t, "steady", "tcp", "eager", netem.LAN(), func(m *bench.Matrix) {
 			m.Payloads, m.Clients = []int{size}, []int{1}
 			m.Common.Warmup, m.Common.Duration = 5*time.Millisecond, d
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -32,11 +33,11 @@ func story(t testing.TB, transport string, seed uint64, replicas int) (digest, e
 		}
 		h.Write(buf)
 	}
-	links := sim.Link{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Distribution: sim.Normal, Loss: 0.02, LossBurst: 2,
+	links := sim.Link{Delay: 2 * time.Millisecond, Jitter: time.Millisecond, Distribution: netem.Normal, Loss: 0.02, LossBurst: 2,
 		Duplicate: 0.02, Reorder: 0.05, Rate: 100_000_000}
 	c, err := sim.New(sim.Config{
 		Config: cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
-			PreVote: true, CheckQuorum: true, NoOp: true, Seed: seed, Retain: 500},
+			PreVote: true, CheckQuorum: true, NoOp: true, Seed: seed, SnapshotEntries: 1024, SnapshotBytes: 1 << 20, SnapshotTrailing: 500},
 		Transport: transport, Links: all(links), CPUPerMessage: 3 * time.Microsecond,
 		Disk:       sim.Disk{Write: 20 * time.Microsecond, Sync: 300 * time.Microsecond, SyncJitter: 200 * time.Microsecond, Stall: 0.01, StallFor: 50 * time.Millisecond, Torn: 0.5},
 		AfterEvent: func(e sim.Event) { note(uint64(e.At), e.Number, uint64(e.Kind), uint64(e.Replica), uint64(e.Peer)) },
@@ -127,7 +128,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 
 // A hundred replicas over ten regions elect a leader and commit in a moment of real time.
 func TestHundredReplicas(t *testing.T) {
-	top, err := sim.LoadTopology("ibm-cloud")
+	top, err := netem.LoadTopology("ibm-cloud")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func BenchmarkEvents(b *testing.B) {
 				b.Fatal(err)
 			}
 			c, err := sim.New(sim.Config{Config: cluster.Config{Replicas: 5, Strategy: strategy, Heartbeat: 100 * time.Millisecond,
-				ElectionTimeout: time.Second, PreVote: true, CheckQuorum: true, Seed: 1, Retain: 8192}, Transport: transport})
+				ElectionTimeout: time.Second, PreVote: true, CheckQuorum: true, Seed: 1, SnapshotEntries: 1024, SnapshotBytes: 1 << 20, SnapshotTrailing: 8192}, Transport: transport})
 			if err != nil {
 				b.Fatal(err)
 			}

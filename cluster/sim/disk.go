@@ -7,6 +7,8 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/mem"
 )
 
 // Disk says how long a replica's storage takes to make a save durable: writing it, then a sync that covers everything
@@ -39,23 +41,97 @@ func (d *Disk) instant() bool {
 	return d.Write == 0 && d.BytesPerSecond == 0 && d.Sync == 0 && d.SyncJitter == 0 && d.Stall == 0
 }
 
-// disk is a replica's storage at work.
+// disk is a replica's storage at work: what is durable is in memory that survives the replica's crash, and gets there when
+// the disk is through with it.
 type disk struct {
 	Disk
-	stable  *cluster.Disk
-	waiting []*pendingSave // in order; the first syncing of them are being synced
-	syncing int
-	spare   []*pendingSave
-	random  *rand.Rand
-	stalls  uint64 // syncs that took longer by StallFor
+	replica   *replica
+	durable   *mem.Disk
+	stable    storage.Storage // open on durable while the replica is up
+	waiting   []*pendingSave  // in order; the first syncing of them are being synced
+	syncing   int
+	spare     []*pendingSave
+	reset     raft.Snapshot // goes with the next save; Index 0 if there is none
+	tasks     []task        // in the background, in order of their beginning
+	busyUntil raft.Time     // with them
+	random    *rand.Rand
+	stalls    uint64 // syncs that took longer by StallFor
+}
+
+// task is work of a member in the background, which takes effect when the disk has done with it.
+type task struct {
+	work func()
+	then func(raft.Time)
 }
 
 // pendingSave is a copy of a save.
 type pendingSave struct {
-	save raft.Save
-	runs []raft.Entries
-	mem  []byte
+	save  raft.Save
+	reset raft.Snapshot
+	runs  []raft.Entries
+	mem   []byte
 }
+
+// format makes the disk hold what a replica starts from.
+func (d *disk) format(b cluster.Boot) error {
+	log := raft.NewLog(1, 0)
+	if b.SmallLog {
+		log = raft.NewSmallLog(1, 0)
+	}
+	d.durable = mem.NewDisk(log)
+	if err := d.open(); err != nil {
+		return err
+	}
+	d.stable.Save(b.Save())
+	return d.stable.Close()
+}
+
+// open begins a life of the replica.
+func (d *disk) open() (err error) {
+	d.stable, err = mem.Open(d.durable)
+	return err
+}
+
+// Load returns what is durable: storage.Storage.
+func (d *disk) Load() (storage.State, error) { return d.stable.Load() }
+
+// Save makes s durable, at once or later: storage.Storage.
+func (d *disk) Save(s raft.Save) bool {
+	if d.instant() && len(d.waiting) == 0 {
+		return d.stable.Save(s)
+	}
+	d.keep(s)
+	if d.syncing == 0 {
+		d.replica.sync()
+	}
+	return false
+}
+
+// Durable returns what is durable as it stands, for looking only, also while the replica is down.
+func (d *disk) Durable() storage.State { return d.durable.State() }
+
+// Compact forgets what is durable: storage.Storage.
+func (d *disk) Compact(index uint64) { d.stable.Compact(index) }
+
+// Reset goes with the save that follows it: storage.Storage.
+func (d *disk) Reset(index, term uint64) {
+	if d.instant() && len(d.waiting) == 0 {
+		d.stable.Reset(index, term)
+		return
+	}
+	d.reset = raft.Snapshot{Index: index, Term: term}
+}
+
+// CreateSnapshot and OpenSnapshot are the memory's: how long a snapshot takes is said by Background.
+func (d *disk) CreateSnapshot(index, term uint64) (storage.SnapshotWriter, error) {
+	return d.stable.CreateSnapshot(index, term)
+}
+
+// OpenSnapshot opens the newest durable snapshot: storage.Storage.
+func (d *disk) OpenSnapshot() (storage.SnapshotReader, error) { return d.stable.OpenSnapshot() }
+
+// Close is never called: a replica's life ends with crash.
+func (d *disk) Close() error { return nil }
 
 // keep queues a copy of s.
 func (d *disk) keep(s raft.Save) {
@@ -74,19 +150,31 @@ func (d *disk) keep(s raft.Save) {
 		at = end
 	}
 	p.save, p.save.Entries = s, p.runs
+	p.reset, d.reset = d.reset, raft.Snapshot{}
 	d.waiting = append(d.waiting, p)
 }
 
 // begin starts to sync everything that waits and returns how long that takes.
 func (d *disk) begin() time.Duration {
 	d.syncing = len(d.waiting)
-	took := d.Sync
+	bytes := 0
 	for _, p := range d.waiting {
-		took += d.Write
-		if d.BytesPerSecond > 0 {
-			took += time.Duration(uint64(len(p.mem)) * uint64(time.Second) / d.BytesPerSecond)
-		}
+		bytes += len(p.mem)
 	}
+	return time.Duration(d.syncing)*d.Write + d.transfer(bytes) + d.sync()
+}
+
+// transfer returns how long it takes to write so many bytes.
+func (d *disk) transfer(bytes int) time.Duration {
+	if d.BytesPerSecond == 0 {
+		return 0
+	}
+	return time.Duration(uint64(bytes) * uint64(time.Second) / d.BytesPerSecond)
+}
+
+// sync draws how long a sync takes.
+func (d *disk) sync() time.Duration {
+	took := d.Sync
 	if d.SyncJitter > 0 {
 		took += time.Duration(d.random.Int64N(int64(d.SyncJitter) + 1))
 	}
@@ -104,7 +192,10 @@ func (d *disk) synced() (seq uint64) {
 
 func (d *disk) write(n int) (seq uint64) {
 	for _, p := range d.waiting[:n] {
-		d.stable.Write(p.save)
+		if p.reset.Index != 0 {
+			d.stable.Reset(p.reset.Index, p.reset.Term)
+		}
+		d.stable.Save(p.save)
 		seq = p.save.Seq
 		d.spare = append(d.spare, p)
 	}
@@ -113,10 +204,20 @@ func (d *disk) write(n int) (seq uint64) {
 	return seq
 }
 
-// crash loses what was not synced, or tears it.
-func (d *disk) crash() {
-	if n := len(d.waiting); n > 0 && d.Torn > 0 && d.random.Float64() < d.Torn {
+// crash loses what was not synced, or tears it; what was done in the background is finished or not.
+func (d *disk) crash(now raft.Time) {
+	tears := func() bool { return d.Torn > 0 && d.random.Float64() < d.Torn }
+	if n := len(d.waiting); n > 0 && tears() {
 		d.write(d.random.IntN(n + 1))
 	}
-	d.waiting, d.syncing = d.waiting[:0], 0
+	tasks := d.tasks
+	d.tasks = nil
+	for _, t := range tasks {
+		if tears() {
+			t.work()
+		}
+		t.then(now)
+	}
+	d.waiting, d.syncing, d.reset, d.busyUntil = d.waiting[:0], 0, raft.Snapshot{}, 0
+	d.stable.Close()
 }

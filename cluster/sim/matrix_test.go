@@ -10,6 +10,7 @@ import (
 	"github.com/raftbench/raftbench/bench"
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
@@ -30,7 +31,7 @@ func matrix(t *testing.T, seed uint64) []byte {
 		Clients: []int{8}, Repeat: 2, Virtual: true, Name: strategies.String, Choices: strategies.Choices,
 		Common: bench.Settings{Warmup: 100 * time.Millisecond, Duration: 300 * time.Millisecond, Foreground: 300, Heartbeat: 50 * time.Millisecond,
 			ElectionTimeout: 500 * time.Millisecond, PreVote: true, CheckQuorum: true, MaxAppendBytes: raft.DefaultMaxAppendBytes,
-			Retain: 1000, RoundTrip: 10 * time.Millisecond}}
+			SnapshotTrailing: 1000, RoundTrip: 10 * time.Millisecond}}
 	plan, err := m.Plan()
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func matrix(t *testing.T, seed uint64) []byte {
 	run := bench.Run{Plan: plan, Repeat: m.Repeat, Seed: seed, Virtual: true,
 		Open: func(transport string, cfg cluster.Config) (cluster.Cluster, error) {
 			return sim.New(sim.Config{Config: cfg, Transport: transport, CPUPerMessage: 2 * time.Microsecond,
-				Links: all(sim.Link{Delay: 3 * time.Millisecond, Jitter: time.Millisecond, Distribution: sim.Normal, Loss: 0.005}),
+				Links: all(sim.Link{Delay: 3 * time.Millisecond, Jitter: time.Millisecond, Distribution: netem.Normal, Loss: 0.005}),
 				Disk:  sim.Disk{Sync: 500 * time.Microsecond, SyncJitter: 100 * time.Microsecond}})
 		},
 		Done: func(r results.Trial) error {

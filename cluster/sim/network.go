@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
@@ -147,14 +148,14 @@ func (w *network) open(c *Cluster) error {
 			if from == to {
 				continue
 			}
-			l.Link = LAN()
+			l.Link = netem.LAN()
 			if c.cfg.Links != nil {
 				l.Link = c.cfg.Links(raft.ID(from+1), raft.ID(to+1))
 			}
 			if err := l.Check(); err != nil {
 				return fmt.Errorf("%w: the link from replica %d to %d has %w", ErrConfig, from+1, to+1, err)
 			}
-			l.random = rand.New(rand.NewPCG(c.cfg.Seed, 1<<63|uint64(from)<<32|uint64(to)))
+			l.Random = rand.New(rand.NewPCG(c.cfg.Seed, 1<<63|uint64(from)<<32|uint64(to)))
 		}
 	}
 	for from := range w.n {
@@ -328,11 +329,11 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 		s.written = r.settlings
 		r.writes++
 	}
-	limit := l.queueBytes()
+	limit := l.QueueLimit()
 	if k.outboxBytes > 0 {
 		limit = max(k.outboxBytes, size)
 	}
-	left, overflow := l.depart(at, size, limit)
+	left, overflow := l.Depart(at, size, limit)
 	if overflow {
 		w.refuse(from, to, class, head, body...)
 		return
@@ -347,8 +348,7 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 		c.streams[stream].next++
 		w.transmit(slot, left, size)
 	case k.connects:
-		l.last = max(l.last, left.Add(l.travel()))
-		w.c.push(l.last, event{kind: EventFrame, slot: slot, on: to})
+		w.c.push(l.InOrder(left), event{kind: EventFrame, slot: slot, on: to})
 	default:
 		w.datagram(slot, l, left, size)
 	}
@@ -357,12 +357,12 @@ func (w *network) send(from, to int16, class transports.Class, at raft.Time, hea
 // datagram hands a frame to the link as it is.
 func (w *network) datagram(slot int32, l *link, left raft.Time, size int) {
 	f := &w.frames[slot]
-	if l.Duplicate > 0 && l.random.Float64() < l.Duplicate {
+	if l.Duplicates() {
 		w.effects.Duplicated++
 		again := w.make(f.from, f.to, f.class, f.data)
 		f = &w.frames[slot]
 		w.frames[again].number = f.number
-		w.c.push(left.Add(l.travel()), event{kind: EventFrame, slot: again, on: f.to})
+		w.c.push(left.Add(l.Travel()), event{kind: EventFrame, slot: again, on: f.to})
 	}
 	if w.loses(l, size) {
 		w.c.replicas[f.from].dropped++
@@ -383,7 +383,7 @@ func (w *network) loses(l *link, size int) bool {
 
 // arrival draws when a frame arrives, and counts it if it is held back.
 func (w *network) arrival(l *link, left raft.Time) raft.Time {
-	at, heldBack := l.arrival(left)
+	at, heldBack := l.Arrival(left)
 	if heldBack {
 		w.effects.HeldBack++
 	}
@@ -462,7 +462,7 @@ func (w *network) resend(slot int32) {
 	i := slices.Index(c.lost, slot)
 	c.lost = slices.Delete(c.lost, i, i+1)
 	size := min(frameOverhead+len(f.data), packetBytes) // only what was lost of it
-	left, _ := l.depart(w.c.now, size, int(^uint(0)>>1))
+	left, _ := l.Depart(w.c.now, size, int(^uint(0)>>1))
 	w.transmit(slot, left, size)
 }
 
@@ -559,7 +559,7 @@ func (w *network) dial(a, b int16, after time.Duration) {
 // redial tries to make a connection again after the wait between two attempts.
 func (w *network) redial(a, b int16) {
 	l, _ := w.at(a, b)
-	w.dial(a, b, redialAfter/2+time.Duration(l.random.Int64N(int64(redialAfter/2))))
+	w.dial(a, b, redialAfter/2+time.Duration(l.Random.Int64N(int64(redialAfter/2))))
 }
 
 // reset breaks the connection between two replicas, if there is one; they dial again.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
@@ -335,7 +336,7 @@ func TestLoss(t *testing.T) {
 func TestStreamsKeepOrder(t *testing.T) {
 	for _, transport := range []string{"mem", "tcp", "quic"} {
 		w := newWorld(t, 2, sim.Config{Transport: transport, Links: all(sim.Link{Delay: time.Millisecond, Jitter: 2 * time.Millisecond,
-			Distribution: sim.Pareto, Loss: 0.05, Reorder: 0.2, Duplicate: 0.2})})
+			Distribution: netem.Pareto, Loss: 0.05, Reorder: 0.2, Duplicate: 0.2})})
 		for i := range 3000 {
 			w.sendAt(time.Duration(i)*50*time.Microsecond, appends, 100)
 		}
@@ -378,14 +379,14 @@ func TestDuplicatesAndReordering(t *testing.T) {
 func TestJitter(t *testing.T) {
 	const n = 50_000
 	for _, c := range []struct {
-		of              sim.Distribution
+		of              netem.Distribution
 		mean, deviation float64 // ms; 0: not checked
 		least, most     float64
 		share, above    float64 // this share of all is above
 	}{
-		{sim.Uniform, 10, 2 / math.Sqrt(3), 8, 12, 0.25, 11},
-		{sim.Normal, 10, 2, 0, 22, 0.0228, 14},
-		{sim.Pareto, 12, 0, 10, 2010, 0.01, 28},
+		{netem.Uniform, 10, 2 / math.Sqrt(3), 8, 12, 0.25, 11},
+		{netem.Normal, 10, 2, 0, 22, 0.0228, 14},
+		{netem.Pareto, 12, 0, 10, 2010, 0.01, 28},
 	} {
 		// Each frame travels alone, or the order that is kept would show.
 		w := newWorld(t, 2, sim.Config{Transport: "datagram", Links: all(sim.Link{Delay: 10 * time.Millisecond, Jitter: 2 * time.Millisecond, Distribution: c.of})})
@@ -425,7 +426,7 @@ func TestLinkCheck(t *testing.T) {
 			t.Errorf("a group with links of %+v is made", l)
 		}
 	}
-	lan := sim.LAN()
+	lan := netem.LAN()
 	if err := lan.Check(); err != nil {
 		t.Error(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -19,6 +20,7 @@ import (
 type probe struct {
 	id       raft.ID
 	host     cluster.Host
+	store    storage.Storage
 	got      []note // frames received
 	ups      []note // peers that became reachable
 	saved    []note // saves that became durable
@@ -73,8 +75,8 @@ func newWorld(t *testing.T, n int, cfg sim.Config) *world {
 	w := &world{T: t, probes: map[raft.ID]*probe{}}
 	cfg.Replicas = n
 	cfg.Seed = 1
-	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, _ *cluster.Disk) (cluster.Member, error) {
-		w.probes[id] = &probe{id: id, host: host, deadline: never}
+	cfg.Engine = func(id raft.ID, _ *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		w.probes[id] = &probe{id: id, host: host, store: store, deadline: never}
 		return w.probes[id], nil
 	}
 	cfg.OnFrame = func(f sim.Frame) {

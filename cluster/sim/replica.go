@@ -54,8 +54,12 @@ type input struct {
 
 // start makes the member from what the disk holds.
 func (r *replica) start() error {
-	core, err := r.c.cfg.NewMember(r.id, r, r.disk.stable)
+	if err := r.disk.open(); err != nil {
+		return err
+	}
+	core, err := r.c.cfg.NewMember(r.id, r, &r.disk)
 	if err != nil {
+		r.disk.stable.Close()
 		return err
 	}
 	r.core = core
@@ -91,9 +95,9 @@ func (r *replica) crash() {
 	}
 	r.inbox = r.inbox[:0]
 	r.paused, r.busy, r.woken, r.campaign, r.unsettled = false, false, false, false, false
-	r.disk.crash()
-	r.c.net.disconnectAll(r.at)
 	core.Abandon()
+	r.disk.crash(r.Now())
+	r.c.net.disconnectAll(r.at)
 	r.refuseQueued()
 }
 
@@ -163,6 +167,8 @@ func (r *replica) happen(e event) bool {
 			r.sync()
 		}
 		r.input(input{kind: EventSaved, seq: seq})
+	case EventTask:
+		r.input(input{kind: EventTask})
 	case EventUp:
 		r.input(input{kind: EventUp, slot: e.slot})
 	case EventResume:
@@ -238,6 +244,11 @@ func (r *replica) handle(in input) {
 		r.core.Reachable(now, raft.ID(in.slot+1))
 	case EventSaved:
 		r.core.Saved(now, in.seq)
+	case EventTask:
+		t := r.disk.tasks[0]
+		r.disk.tasks = r.disk.tasks[1:]
+		t.work()
+		t.then(now)
 	case EventTimer:
 		r.core.Tick(now)
 	}
@@ -316,7 +327,7 @@ func (r *replica) settle(take int) {
 	r.arm()
 }
 
-// Pending says that proposals wait, which settle will bring before it ends: cluster.Bringer.
+// Pending says that proposals wait, which settle will bring before it ends: cluster.Host.
 func (r *replica) Pending() bool { return r.again && len(r.queue) > 0 }
 
 // offer gives the member a proposal. One whose clock is not the world's gets its stages translated.
@@ -371,33 +382,22 @@ func (r *replica) Send(to raft.ID, class transports.Class, head []byte, body ...
 	r.c.net.send(r.at, int16(to-1), class, at, head, body...)
 }
 
-// Save hands s to the disk: cluster.Host.
-func (r *replica) Save(s raft.Save) bool {
-	if r.disk.instant() && len(r.disk.waiting) == 0 {
-		r.disk.stable.Write(s)
-		return true
-	}
-	r.disk.keep(s)
-	if r.disk.syncing == 0 {
-		r.sync()
-	}
-	return false
-}
-
 func (r *replica) sync() {
 	r.c.push(r.c.now.Add(r.disk.begin()), event{kind: EventSaved, on: r.at, gen: r.life})
 }
 
-// Compactable is what every replica has applied and would still have after a crash: cluster.Host.
-func (r *replica) Compactable() uint64 {
-	least := ^uint64(0)
-	for _, other := range r.c.replicas {
-		if other.core == nil {
-			least = min(least, other.disk.stable.Saved().Applied)
-			continue
-		}
-		s := other.core.Status()
-		least = min(least, s.Applied, s.Durable)
+// Background does work that the disk takes some time for, one after the other: cluster.Host.
+func (r *replica) Background(work func(), then func(raft.Time)) {
+	d := &r.disk
+	if d.instant() {
+		work()
+		then(r.Now())
+		return
 	}
-	return least
+	d.tasks = append(d.tasks, task{work, then})
+	d.busyUntil = max(d.busyUntil, r.c.now).Add(d.Write + d.transfer(r.c.cfg.StateBytes) + d.sync())
+	r.c.push(d.busyUntil, event{kind: EventTask, on: r.at, gen: r.life})
 }
+
+// Fail stops the replica: cluster.Host.
+func (r *replica) Fail(error) { r.crash() }

@@ -19,7 +19,7 @@ func (w *world) saveAt(d time.Duration, seq uint64) {
 	w.at(d, func() {
 		e := raft.Entries{First: seq}
 		e.Append(1, make([]byte, 1000-raft.EntryOverhead))
-		if w.probes[1].host.Save(raft.Save{Seq: seq, Term: 1, Entries: []raft.Entries{e}}) {
+		if w.probes[1].store.Save(raft.Save{Seq: seq, Term: 1, Entries: []raft.Entries{e}}) {
 			w.probes[1].saved = append(w.probes[1].saved, note{w.Now(), int(seq)})
 		}
 		clear(e.Bytes) // it is the member's memory again
@@ -128,7 +128,7 @@ func TestNothingIsForgottenBeforeItIsSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := sim.New(sim.Config{Config: cluster.Config{Replicas: 3, Strategy: strategy, Heartbeat: 10 * time.Millisecond, ElectionTimeout: 100 * time.Millisecond,
-		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 1}})
+		PreVote: true, CheckQuorum: true, Seed: 1, SnapshotEntries: 1024, SnapshotBytes: 1 << 20, SnapshotTrailing: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

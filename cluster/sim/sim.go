@@ -47,6 +47,7 @@ import (
 
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports"
 )
 
@@ -78,6 +79,7 @@ const (
 	EventTimer                        // a timer of Replica fired
 	EventPropose                      // proposals, or Campaign, reached Replica
 	EventSaved                        // a sync of Replica's disk is over
+	EventTask                         // Replica's disk is through with a snapshot
 	EventWork                         // Replica has finished some work, where work takes time
 	EventResume                       // Replica goes on after a pause
 	EventUp                           // Replica was told that it can reach Peer
@@ -87,7 +89,7 @@ const (
 	EventStep                         // a step of the scenario
 )
 
-var eventNames = [...]string{EventFrame: "frame", EventTimer: "timer", EventPropose: "propose", EventSaved: "saved",
+var eventNames = [...]string{EventFrame: "frame", EventTimer: "timer", EventPropose: "propose", EventSaved: "saved", EventTask: "task",
 	EventWork: "work", EventResume: "resume", EventUp: "up", EventConnect: "connect", EventResend: "resend",
 	EventDelayed: "delayed", EventStep: "step"}
 
@@ -182,9 +184,12 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	for i := range cfg.Replicas {
 		id := raft.ID(i + 1)
-		stable := cluster.NewDisk(cfg.Boot[id])
 		r := &replica{c: c, id: id, at: int16(i), random: rand.New(rand.NewPCG(cfg.Seed, ^uint64(id))),
-			disk: disk{Disk: cfg.Disk, stable: stable, random: rand.New(rand.NewPCG(cfg.Seed, uint64(id)<<32|1))}}
+			disk: disk{Disk: cfg.Disk, random: rand.New(rand.NewPCG(cfg.Seed, uint64(id)<<32|1))}}
+		if err := r.disk.format(cfg.Boot[id]); err != nil {
+			return nil, err
+		}
+		r.disk.replica = r
 		if err := r.start(); err != nil {
 			return nil, err
 		}
@@ -192,6 +197,9 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	return c, nil
 }
+
+// Restored tells the world's time.
+func (o observer) Restored(_ raft.Time, id raft.ID, s raft.Snapshot) { o.to.Restored(o.c.now, id, s) }
 
 // observer tells the world's time instead of a replica's.
 type observer struct {
@@ -223,7 +231,7 @@ func (c *Cluster) replica(id raft.ID) *replica { return c.replicas[id-1] }
 func (c *Cluster) Member(id raft.ID) cluster.Member { return c.replica(id).core }
 
 // Durable returns what a replica's disk holds. Its log is for looking only, and until the next event.
-func (c *Cluster) Durable(id raft.ID) raft.Saved { return c.replica(id).disk.stable.Saved() }
+func (c *Cluster) Durable(id raft.ID) storage.State { return c.replica(id).disk.durable.State() }
 
 // Propose offers a proposal to a replica, which takes it with the next event.
 func (c *Cluster) Propose(to raft.ID, p *cluster.Proposal) { c.replica(to).propose(p) }

@@ -16,7 +16,7 @@ import (
 // again writes a command line that names every setting which shapes the run, so that defaults of a later version do not
 // change it, and no other: one that has no part in it would be refused. It needs no file: a topology that was read from
 // one is in it.
-func again(c *cli.Context, m *bench.Matrix, simulated *virtual, seed uint64) string {
+func again(c *cli.Context, m *bench.Matrix, links *network, seed uint64) string {
 	words := []string{"raftbench run matrix"}
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
@@ -33,12 +33,11 @@ func again(c *cli.Context, m *bench.Matrix, simulated *virtual, seed uint64) str
 				value = cluster.SilentCut.String()
 			}
 		case "topology":
-			if simulated != nil && simulated.topology != nil {
-				value = simulated.topologyFlag(slices.Max(m.Nodes))
+			if links != nil && links.topology != nil {
+				value = links.topologyFlag(slices.Max(m.Nodes))
 			}
 		}
-		if value == "" || value == "0" && name == "port" || categoryOf(f) == virtualCategory && !shapesVirtual(c, f) ||
-			idleBecause(name, m) != "" {
+		if value == "" || value == "0" && name == "port" || !shapesRun(c, f) || idleBecause(name, m) != "" {
 			continue
 		}
 		words = append(words, "--"+name+"="+shellQuote(value))

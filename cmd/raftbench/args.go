@@ -83,7 +83,8 @@ func unknownCommand(app *cli.App, word string, commands []*cli.Command) error {
 		names = append(names, c.Name)
 	}
 	if meant != "" && nearest.Name(word, names) == "" {
-		return usage("unknown command %s, did you mean %s? Known: %s", nearest.Quote(word), meant, strings.Join(names, ", "))
+		return usage("unknown command %s, did you mean %s? Known: %s",
+			nearest.Quote(word), meant, strings.Join(names, ", "))
 	}
 	return usage("%s", nearest.Unknown("command", word, names))
 }
@@ -147,7 +148,8 @@ func list[T comparable](c *cli.Context, name string, parse func(string) (T, erro
 	for i, text := range strings.Split(c.String(name), ",") {
 		text = strings.TrimSpace(text)
 		if text == "" {
-			return nil, usage("--%s: part %d of %s is empty: leave out a comma, or give a value", name, i+1, nearest.Quote(c.String(name)))
+			return nil, usage("--%s: part %d of %s is empty: leave out a comma, or give a value",
+				name, i+1, nearest.Quote(c.String(name)))
 		}
 		v, err := parse(text)
 		if err != nil {
@@ -238,7 +240,7 @@ func sizeBytes(text string) (int, error) {
 // noArguments refuses positional arguments.
 func noArguments(c *cli.Context) error {
 	if arg := c.Args().First(); arg != "" {
-		return usage("argument %q is not understood: settings are flags, see %s --help", arg, commandPath(c))
+		return usage("unexpected argument %q: settings are flags, see %s --help", arg, commandPath(c))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
-		Usage: "look for broken rules under random faults, in virtual time",
+		Usage: "check Raft's invariants under random faults, in virtual time",
 		Description: `Each seed decides on a group, a strategy, a network, disks, clocks, clients and a schedule of faults. The group
 runs in virtual time, and after every event all of Raft's invariants are looked at; at the end it must serve again,
 and what clients were told must be linearizable. A seed that breaks a rule is told with the command that repeats it,
@@ -130,7 +130,8 @@ func exclusive(c *cli.Context) error {
 		case takes == nil:
 			return usage("--%s has no part in %s: leave out one of them; it takes no other flag", name, mode)
 		default:
-			return usage("--%s has no part in %s: leave out one of them; it takes --%s", name, mode, strings.Join(takes, ", --"))
+			return usage("--%s has no part in %s: leave out one of them; it takes --%s",
+				name, mode, strings.Join(takes, ", --"))
 		}
 	}
 	return nil
@@ -175,16 +176,19 @@ func checkSeeds(c *cli.Context, h *check.Hunt) error {
 	case t.Failed != nil:
 		return tellFailure(c, t.Failed)
 	case c.Context.Err() != nil:
-		return exitError{exitInterrupted, fmt.Errorf("interrupted after %s without a broken rule", units.Count(int(t.Seeds), "seed"))}
+		return exitError{exitInterrupted, fmt.Errorf("interrupted after %s without a broken rule",
+			units.Count(int(t.Seeds), "seed"))}
 	}
 	for _, line := range t.Unknown {
 		fmt.Fprintf(out, "unknown: %s\n", line)
 	}
 	if kinds := t.NeverFired(); len(kinds) > 0 {
-		return exitError{exitUnsafe, fmt.Errorf("faults that never fired: %v: the seeds prove nothing about them", kinds)}
+		return exitError{exitUnsafe, fmt.Errorf("faults that never fired: %v: the seeds prove nothing about them",
+			kinds)}
 	}
 	if len(t.Unknown) > 0 {
-		return exitError{exitInconclusive, fmt.Errorf("no rule was broken, but %d could not be decided", len(t.Unknown))}
+		return exitError{exitInconclusive, fmt.Errorf("no rule was broken, but %d could not be decided",
+			len(t.Unknown))}
 	}
 	fmt.Fprintln(out, "no rule was broken")
 	return nil
@@ -255,7 +259,8 @@ func checkSeed(c *cli.Context, seed uint64, limits check.Limits) error {
 	case out.Violation != nil:
 		return tellFailure(c, &check.Failure{Plan: p, Outcome: out})
 	case out.Unknown != "":
-		return exitError{exitInconclusive, fmt.Errorf("no rule was broken, but one could not be decided: %s", out.Unknown)}
+		return exitError{exitInconclusive, fmt.Errorf("no rule was broken, but one could not be decided: %s",
+			out.Unknown)}
 	}
 	fmt.Fprintf(c.App.Writer, "%d events, %d operations of clients in %v: no rule was broken\n", out.Events, out.Operations,
 		time.Since(started).Round(time.Millisecond))
@@ -291,7 +296,8 @@ func tellFailure(c *cli.Context, f *check.Failure) error {
 		fmt.Fprintf(out, "%v\n\n", short)
 		printViolation(out, last)
 	}
-	return exitError{exitUnsafe, fmt.Errorf("seed %d breaks %v: %s", seed, f.Outcome.Violation.Rule, f.Outcome.Violation.Rule.Text())}
+	return exitError{exitUnsafe, fmt.Errorf("seed %d breaks %v: %s",
+		seed, f.Outcome.Violation.Rule, f.Outcome.Violation.Rule.Text())}
 }
 
 func printViolation(out io.Writer, o *check.Outcome) {

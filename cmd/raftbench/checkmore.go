@@ -65,7 +65,8 @@ func (p *huntProgress) explored(e check.Explored) {
 		return
 	}
 	p.next = e.Took + p.every()
-	line := fmt.Sprintf("%s states, %s events/s", humanize.Comma(int64(e.States)), humanize.Comma(int64(float64(e.Transitions)/e.Took.Seconds())))
+	line := fmt.Sprintf("%s states, %s events/s",
+		humanize.Comma(int64(e.States)), humanize.Comma(int64(float64(e.Transitions)/e.Took.Seconds())))
 	if p.terminal {
 		fmt.Fprintf(p.out, "\r\033[K%s", line)
 	} else {
@@ -97,7 +98,8 @@ func calibration(c *cli.Context) error {
 // what is off there is wrong; what is off live may be the machine's doing.
 func calibrated(virtual, live []calibrate.Row) error {
 	if off := countOff(virtual); off > 0 {
-		return exitError{exitUnsafe, fmt.Errorf("%s off in virtual time, where they do not depend on the machine", shareOf(off, len(virtual), "figure"))}
+		return exitError{exitUnsafe, fmt.Errorf("%s off in virtual time, where they do not depend on the machine",
+			shareOf(off, len(virtual), "figure"))}
 	}
 	if off := countOff(live); off > 0 {
 		return exitError{exitInconclusive, fmt.Errorf("%s off, all %d in virtual time are right: try again on a machine that does nothing else", shareOf(off, len(live), "live figure"), len(virtual))}

@@ -10,6 +10,7 @@ func TestCourseNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"TestBasicAgree2B": "BasicAgree", "TestBasicAgree3B": "BasicAgree", "TestBasicAgree3b": "BasicAgree",
 		"TestPersist12C": "Persist1", "TestFigure82C": "Figure8", "TestFigure8Unreliable3C": "Figure8Unreliable",
+		"TestSnapshotBasic2D": "SnapshotBasic", "TestSnapshotInstallUnCrash3D": "SnapshotInstallUnCrash",
 		"BasicAgree": "BasicAgree", "Figure8": "Figure8",
 		"TestBakup2B":      "Bakup",            // unknown, with a name that the error can compare
 		"TestBasicAgree2A": "TestBasicAgree2A", // of another suite
@@ -22,7 +23,7 @@ func TestCourseNames(t *testing.T) {
 			t.Errorf("test %q is %q, want %q", name, got, want)
 		}
 	}
-	for name, want := range map[string]string{"2B": "2B", "2b": "2B", "3B": "2B", "3c": "2C", "3D": "3D", "2D": "2D", "all": "all", "3": "3", "": ""} {
+	for name, want := range map[string]string{"2B": "2B", "2b": "2B", "3B": "2B", "3c": "2C", "3D": "2D", "2d": "2D", "2E": "2E", "all": "all", "3": "3", "": ""} {
 		if got := suiteOfCourse(name); got != want {
 			t.Errorf("suite %q is %q, want %q", name, got, want)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/explain"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -24,7 +25,7 @@ var explainFormats = []string{"text", "mermaid", "shiviz"}
 var explainScenarios = []string{"diverge", "lag"}
 
 func explainCommand() *cli.Command {
-	lan := sim.LAN()
+	lan := netem.LAN()
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "scenario", Value: "diverge", Usage: "diverge or lag"},
 		&cli.StringFlag{Name: "cut", Value: cluster.SilentCut.String(), Usage: "how the follower was cut off: silent, frames vanish and nobody is told; reset, connections break"},
@@ -32,8 +33,8 @@ func explainCommand() *cli.Command {
 		&cli.StringFlag{Name: "nodes", Value: "3", Usage: fmt.Sprintf("replicas in the group, odd, 3 to %d", bench.MaxVirtualNodes)},
 		&cli.StringFlag{Name: "payload", Value: "128", Usage: "size of a proposal"},
 		&cli.StringFlag{Name: "foreground-rate", Value: "20", Usage: "proposals a second meanwhile"},
-		&cli.DurationFlag{Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "the leader's period"},
-		&cli.DurationFlag{Name: "election-timeout", Value: time.Second, Usage: "a follower waits this long to twice as long"},
+		&cli.DurationFlag{Name: "heartbeat", Value: 100 * time.Millisecond, Usage: "heartbeat interval"},
+		&cli.DurationFlag{Name: "election-timeout", Value: time.Second, Usage: "election timeouts T are drawn from [T, 2T)"},
 		&cli.DurationFlag{Name: "delay", Value: lan.Delay, Usage: "one way, between any two replicas"},
 		&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "the same for both strategies"},
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "text, mermaid (sequence diagrams) or shiviz (a log for https://bestchai.bitbucket.io/shiviz/)"},
@@ -148,11 +149,8 @@ func explainConfig(c *cli.Context) (explain.Config, error) {
 	s.PreVote, s.CheckQuorum, s.MaxAppendBytes = true, true, 256<<10
 	s.Warmup, s.Duration, s.Timeout = 4*s.Heartbeat, time.Second, 10*time.Minute
 	s.RoundTrip = 2 * c.Duration("delay")
-	s.Params = map[string]string{}
-	for _, scenario := range bench.Scenarios {
-		for _, p := range scenario.Params {
-			s.Params[p.Name] = plainNumber(c.String(p.Name))
-		}
+	if err := paramsOf(c, &m); err != nil {
+		return explain.Config{}, err
 	}
 	if err := refuseIdle(givenFlags(c), &m); err != nil {
 		return explain.Config{}, err

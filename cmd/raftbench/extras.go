@@ -14,14 +14,15 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/strategies"
 )
 
 // completionFlag is how a shell asks, as the last argument, what may come next.
 const completionFlag = "--generate-bash-completion"
 
-// completer answers for a command: the values of its flags that take names, from the table or from everywhere; else what
-// the cli library knows, which is flags and subcommands.
+// completer answers for a command: the values of its flags that take names, from the table or from everywhere; else
+// what the cli library knows, which is flags and subcommands.
 func completer(values map[string]func() []string) cli.BashCompleteFunc {
 	return completerWith(nil, values)
 }
@@ -54,8 +55,8 @@ func completerWith(arguments func() []string, values map[string]func() []string)
 	}
 }
 
-// beingTyped returns the word that a shell asks about, and the one before it. The scripts below pass the word only if it
-// begins with a minus, else an empty one: what it begins with is the shell's business.
+// beingTyped returns the word that a shell asks about, and the one before it. The scripts below pass the word only if
+// it begins with a minus, else an empty one: what it begins with is the shell's business.
 func beingTyped(args []string) (before, word string) {
 	if n := len(args); n >= 3 {
 		before, word = args[n-3], args[n-2]
@@ -74,8 +75,8 @@ var everywhere = map[string]func(*cli.Context) []string{
 	"apply":               gatesAt(strategies.AxisApply),
 	"engine":              always(engineNames),
 	"clock":               always(func() []string { return []string{clockWall, clockVirtual} }),
-	"topology":            always(sim.Topologies),
-	"jitter-distribution": always(func() []string { return sim.Distributions }),
+	"topology":            always(netem.Topologies),
+	"jitter-distribution": always(func() []string { return netem.Distributions }),
 	"arrivals":            always(func() []string { return bench.Arrivals }),
 	"cut":                 always(func() []string { return cluster.CutKinds }),
 	"measure":             always(func() []string { return []string{"on", "off"} }),

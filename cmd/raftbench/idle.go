@@ -41,7 +41,10 @@ func idleBecause(name string, m *bench.Matrix) string {
 		}
 		return fmt.Sprintf("is for %s %s: leave it out, or add --scenario %s", word, strings.Join(of, ", "), of[0])
 	}
-	preset := m.Common.Params["diverge-preset"]
+	all := func(preset string) bool { // of the diverge scenario's cells have this preset
+		of := m.Params["diverge-preset"]
+		return len(of) > 0 && !slices.ContainsFunc(of, func(p string) bool { return p != preset })
+	}
 	switch {
 	case name == "clients" && len(m.Rates) > 0:
 		return "and --rate exclude each other: a closed loop has clients, an open loop a rate"
@@ -49,9 +52,9 @@ func idleBecause(name string, m *bench.Matrix) string {
 		return "and --count exclude each other: one of them says how much is measured"
 	case name == "arrivals" && len(m.Rates) == 0 && !slices.ContainsFunc(m.Scenarios, hasForeground):
 		return "is for open loops: add --rate, such as --rate 1k"
-	case name == "diverge-terms" && preset == "leaders",
-		slices.Contains([]string{"diverge-terms", "diverge-entries", "diverge-common"}, name) && preset == "figure7":
-		return fmt.Sprintf("has no part in --diverge-preset %s: leave out one of them", preset)
+	case name == "diverge-terms" && all("leaders"),
+		slices.Contains([]string{"diverge-terms", "diverge-entries", "diverge-common"}, name) && all("figure7"):
+		return fmt.Sprintf("has no part in --diverge-preset %s: leave out one of them", m.Params["diverge-preset"][0])
 	}
 	return ""
 }

@@ -26,25 +26,24 @@ func lab2bCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "lab2b",
 		Usage: "play the MIT Raft lab's tests with any strategy, and say where their seconds go",
-		Description: `The tests of lab 2 of MIT 6.824 (6.5840), parts 2A, 2B and 2C, in this project's own words, with the course's limits:
-a limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at
-once.
+		Description: `The tests of lab 2 of MIT 6.824 (6.5840), parts 2A to 2D, in this project's own words, with the course's limits: a
+limit that does not hold fails the test, and the exit status is 1. Tests sleep most of the time, so many run at once.
 
 Examples:
   raftbench run lab2b                                         part 2B, the classroom's strategies and eager, over tcp
   raftbench run lab2b --clock virtual                         the same in seconds
   raftbench run lab2b --clock virtual --heartbeat 50ms,100ms,200ms
   raftbench run lab2b --transport tcp,quic --repeat 3
-  raftbench run lab2b --suite 2C --clock virtual --strategy eager --repeat 20
+  raftbench run lab2b --suite 2C,2D --clock virtual --strategy eager --repeat 20
   raftbench run lab2b --test Backup,Rejoin --pre-vote --check-quorum`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
 			&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp", Usage: "how messages travel: see raftbench list transports"},
-			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "the leader's period; several make a sweep"},
+			&cli.StringFlag{Category: "axes", Name: "heartbeat", Value: "100ms", Usage: "heartbeat interval; several make a sweep"},
 			&cli.StringFlag{Category: "axes", Name: "suite", Value: "2B", Usage: "parts of the lab: " + strings.Join(lab.Suites, ", ") + " or all"},
 			&cli.StringFlag{Category: "axes", Name: "test", DefaultText: "all of the suite", Usage: "single tests: see raftbench list tests"},
 
-			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "a follower waits this long to twice as long"},
+			&cli.DurationFlag{Category: "every trial", Name: "election-timeout", DefaultText: "300ms, or twice the longest heartbeat", Usage: "election timeouts T are drawn from [T, 2T)"},
 			&cli.StringFlag{Category: "every trial", Name: "cut", Value: cluster.SilentCut.String(), Usage: "silent, as on the course's network: messages vanish and nobody is told; reset: connections break"},
 			&cli.StringFlag{Category: "every trial", Name: "edition", Value: string(lab.DefaultEdition), Usage: "year of the course's tests: " + strings.Join(editionNames(), " or ") + "; they differ in Persist1 and Persist2"},
 			&cli.BoolFlag{Category: "every trial", Name: "pre-vote", DisableDefaultText: true, Usage: "replicas ask before they raise the term"},
@@ -55,12 +54,12 @@ Examples:
 			&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: "wall, over real sockets, or virtual: simulated, exact, the same for the same seed"},
 			&cli.IntFlag{Category: "the run", Name: "repeat", Value: 5, Usage: "trials of each test: what waiting for a stale leader costs, 2 s, comes and goes"},
 			&cli.IntFlag{Category: "the run", Name: "jobs", DefaultText: fmt.Sprintf("%d per core, 1 per core in virtual time", liveJobsPerCore), Usage: "tests at a time"},
-			&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the tests' and the replicas' random choices"},
+			&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "random, printed", Usage: "random seed"},
 			&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 			&cli.StringFlag{Category: "the run", Name: "tag", Value: "lab2b", Usage: "end of the name of the run's folder"},
 			&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
 			&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
-			&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run the tests although they take longer than 15 minutes"},
+			&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "skip the confirmation for runs of more than 15 minutes"},
 		},
 		Action: runLab2b,
 		BashComplete: completer(map[string]func() []string{
@@ -114,23 +113,9 @@ func runLab2b(c *cli.Context) error {
 	if !c.IsSet("seed") {
 		seed = uint64(rand.Uint32())
 	}
-	run := lab.Run{Plan: plan, Repeat: c.Int("repeat"), Jobs: c.Int("jobs"), Seed: seed, Open: openLive(0)}
-	if virtual {
-		run.Open = openLabVirtual(c.Duration("delay"), c.Duration("cpu-per-message"))
-	}
-	if !c.IsSet("jobs") {
-		run.Jobs = min(liveJobsPerCore*runtime.GOMAXPROCS(0), maxJobs)
-		if virtual {
-			run.Jobs = min(runtime.GOMAXPROCS(0), maxJobs)
-		}
-	}
-	switch {
-	case run.Repeat < 1 || run.Repeat > bench.MaxTrials:
-		return usage("--repeat is %d: want 1 to %d", run.Repeat, bench.MaxTrials)
-	case run.Jobs < 1 || run.Jobs > maxJobs:
-		return usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
-	case len(plan)*run.Repeat > bench.MaxTrials:
-		return usage("%s with %s each: want at most %d trials in one run", units.Count(len(plan), "test"), units.Count(run.Repeat, "repeat"), bench.MaxTrials)
+	run, err := labRun(c, plan, seed, virtual)
+	if err != nil {
+		return err
 	}
 	estimate := run.Estimate()
 	if virtual {
@@ -138,31 +123,13 @@ func runLab2b(c *cli.Context) error {
 	}
 	estimate = max(estimate, time.Second).Round(time.Second)
 	if c.Bool("dry-run") {
-		return printLabPlan(c, &run, estimate)
+		return printLabPlan(c, run, estimate)
 	}
 	if estimate > longRun && !c.Bool("yes") {
-		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer", units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
+		return usage("%s x %d, %d at a time, would take about %v: add --yes to run them, or take fewer",
+			units.Count(len(plan), "test"), run.Repeat, run.Jobs, estimate)
 	}
-
-	settings := settingsOf(c)
-	settings["election-timeout"] = m.ElectionTimeout.String()
-	where := machine()
-	if virtual {
-		where = nil // neither it nor the number of jobs has a part in the result
-	} else {
-		settings["jobs"] = fmt.Sprint(run.Jobs)
-		delete(settings, "delay")
-		delete(settings, "cpu-per-message")
-	}
-	header := results.Header{
-		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: seed, Clock: c.String("clock"),
-		Again: againLab(c, m, run.Jobs, seed), Repeat: run.Repeat, Baseline: strategies.String(m.Strategies[0]),
-		Settings: settings, Versions: versions(), Machine: where,
-	}
-	for _, p := range plan {
-		header.Cells = append(header.Cells, p.Cell)
-	}
-	writer, err := begin(c.Context, c.String("out"), header, len(plan)*run.Repeat)
+	writer, err := begin(c.Context, c.String("out"), labHeader(c, m, run, virtual), len(plan)*run.Repeat)
 	if err != nil {
 		return err
 	}
@@ -174,6 +141,53 @@ func runLab2b(c *cli.Context) error {
 		run.Done = done
 		return run.Do(c.Context)
 	}, writer, format)
+}
+
+// labRun is what the plan is carried out with.
+func labRun(c *cli.Context, plan []lab.Planned, seed uint64, virtual bool) (*lab.Run, error) {
+	run := &lab.Run{Plan: plan, Repeat: c.Int("repeat"), Jobs: c.Int("jobs"), Seed: seed, Open: openLive(0)}
+	if virtual {
+		run.Open = openLabVirtual(c.Duration("delay"), c.Duration("cpu-per-message"))
+	}
+	if !c.IsSet("jobs") {
+		run.Jobs = min(liveJobsPerCore*runtime.GOMAXPROCS(0), maxJobs)
+		if virtual {
+			run.Jobs = min(runtime.GOMAXPROCS(0), maxJobs)
+		}
+	}
+	switch {
+	case run.Repeat < 1 || run.Repeat > bench.MaxTrials:
+		return nil, usage("--repeat is %d: want 1 to %d", run.Repeat, bench.MaxTrials)
+	case run.Jobs < 1 || run.Jobs > maxJobs:
+		return nil, usage("--jobs is %d: want 1 to %d", run.Jobs, maxJobs)
+	case len(plan)*run.Repeat > bench.MaxTrials:
+		return nil, usage("%s with %s each: want at most %s in one run", units.Count(len(plan), "test"),
+			units.Count(run.Repeat, "repeat"), units.Count(bench.MaxTrials, "trial"))
+	}
+	return run, nil
+}
+
+// labHeader is the run file's header.
+func labHeader(c *cli.Context, m *lab.Matrix, run *lab.Run, virtual bool) results.Header {
+	settings := settingsOf(c)
+	settings["election-timeout"] = m.ElectionTimeout.String()
+	where := machine()
+	if virtual {
+		where = nil // neither it nor the number of jobs has a part in the result
+	} else {
+		settings["jobs"] = fmt.Sprint(run.Jobs)
+		delete(settings, "delay")
+		delete(settings, "cpu-per-message")
+	}
+	header := results.Header{
+		Job: results.JobLab, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Seed: run.Seed, Clock: c.String("clock"),
+		Again: againLab(c, m, run.Jobs, run.Seed), Repeat: run.Repeat, Baseline: strategies.String(m.Strategies[0]),
+		Settings: settings, Versions: versions(), Machine: where,
+	}
+	for _, p := range run.Plan {
+		header.Cells = append(header.Cells, p.Cell)
+	}
+	return header
 }
 
 func printLabPlan(c *cli.Context, run *lab.Run, estimate time.Duration) error {
@@ -302,9 +316,11 @@ func againLab(c *cli.Context, m *lab.Matrix, jobs int, seed uint64) string {
 	}
 	words := []string{"raftbench run lab2b", "--clock=" + c.String("clock"), "--strategy=" + shellQuote(strings.Join(strategyList, ",")),
 		"--transport=" + strings.Join(m.Transports, ","), "--heartbeat=" + strings.Join(heartbeats, ","), "--test=" + strings.Join(tests, ","),
-		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v", m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
+		fmt.Sprintf("--cut=%v --edition=%s --election-timeout=%v --pre-vote=%v --check-quorum=%v",
+			m.Cut, m.Edition, m.ElectionTimeout, m.PreVote, m.CheckQuorum)}
 	if c.String("clock") == clockVirtual {
-		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v", c.Duration("delay"), c.Duration("cpu-per-message")))
+		words = append(words, fmt.Sprintf("--delay=%v --cpu-per-message=%v",
+			c.Duration("delay"), c.Duration("cpu-per-message")))
 	}
 	words = append(words, fmt.Sprintf("--repeat=%d", c.Int("repeat")))
 	if c.String("clock") == clockWall {

@@ -20,13 +20,15 @@ func listCommand() *cli.Command {
 		name, usage string
 		rows        func() (header []string, rows [][]string)
 	}{
-		{"strategies", "the named strategies, with their five choices", listStrategies},
+		{"strategies", "the named strategies, with their choices", listStrategies},
 		{"backups", "how a leader may search for the place where logs agree", listBackups},
 		{"gates", "what may decide how long work waits", listGates},
+		{"catch-ups", "what a follower may get that is behind, the log or a snapshot", listCatchUps},
 		{"engines", "what runs a group: this project's own core, others', and a floor", listEngines},
 		{"transports", "how messages travel", listTransports},
+		{"storages", "what replicas can keep their logs in", listStorages},
 		{"scenarios", "what happens to a group, with the flags that shape it", listScenarios},
-		{"topologies", "round trips between regions, for --clock virtual", listTopologies},
+		{"networks", "named networks for --topology, with their figures and where those are from", listNetworks},
 		{"tests", "the MIT lab's tests, for run lab2b", listTests},
 		{"formats", "what a report can be written as", listFormats},
 	} {
@@ -42,14 +44,14 @@ func listCommand() *cli.Command {
 			},
 		})
 	}
-	return &cli.Command{Name: "list", Usage: "say what there is to choose from", Subcommands: subs, Action: needsSubcommand}
+	return &cli.Command{Name: "list", Usage: "list what you can choose", Subcommands: subs, Action: needsSubcommand}
 }
 
 // leastRoom is how many columns the last column of a list needs beside the others.
 const leastRoom = 30
 
-// writeList writes a list; its last column takes as many lines as it needs, the others one. Where there is no room for the
-// last column beside the others, its text stands below each row.
+// writeList writes a list; its last column takes as many lines as it needs, the others one. Where there is no room for
+// the last column beside the others, its text stands below each row.
 func writeList(c *cli.Context, header []string, rows [][]string) error {
 	last := len(header) - 1
 	width := textColumns(c.App.Writer)
@@ -130,6 +132,14 @@ func listTransports() ([]string, [][]string) {
 	return []string{"transport", "what it is"}, rows
 }
 
+func listStorages() ([]string, [][]string) {
+	var rows [][]string
+	for _, k := range storageTable {
+		rows = append(rows, []string{k.name, k.doc})
+	}
+	return []string{"storage", "what it is"}, rows
+}
+
 func listScenarios() ([]string, [][]string) {
 	var rows [][]string
 	for _, s := range bench.Scenarios {
@@ -151,6 +161,10 @@ func listFormats() ([]string, [][]string) {
 }
 
 func listBackups() ([]string, [][]string) { return listKinds("backup", strategies.Backups(), false) }
+
+func listCatchUps() ([]string, [][]string) {
+	return listKinds("catch-up", strategies.CatchUps(), false)
+}
 
 func listGates() ([]string, [][]string) { return listKinds("gate", strategies.Gates(), true) }
 

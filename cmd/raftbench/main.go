@@ -66,9 +66,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "raftbench: %v\n", err)
 	var exit exitError
-	if errors.As(err, &exit) {
+	if errors.As(err, &exit) && exit.err == nil {
+		return exit.status // of another process, which has said why
+	}
+	fmt.Fprintf(stderr, "raftbench: %v\n", err)
+	if exit.err != nil {
 		return exit.status
 	}
 	return exitUsage // what the flag package says
@@ -109,7 +112,7 @@ an interchangeable part, runs them over real transports, and measures what each 
 
 Examples:
   raftbench run matrix                                   the default matrix, in under two minutes
-  raftbench run matrix --quick                           a taste of it, in some seconds
+  raftbench run matrix --quick                           a smoke run, in seconds
   raftbench run matrix --strategy fast-loop,eager --transport tcp --scenario steady --clients 1,16,256
   raftbench list strategies
   raftbench report raftbench-results/<run> --format markdown

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -21,8 +22,10 @@ import (
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/internal/nearest"
 	"github.com/raftbench/raftbench/internal/units"
+	"github.com/raftbench/raftbench/netem/emulate"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
+	"github.com/raftbench/raftbench/storage/probe"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -34,7 +37,7 @@ var quickSettings = map[string]string{
 	"repeat": "1", "warmup": "50ms", "duration": "300ms", "lag-entries": "500", "diverge-entries": "10",
 }
 
-func matrixCommand() *cli.Command {
+func matrixFlags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Category: "axes", Name: "strategy", DefaultText: "the classroom's, and eager", Usage: "names, or points of the space such as fast,send=batch(8,1ms)"},
 		&cli.StringFlag{Category: "axes", Name: "backup", Usage: "backups to cross the strategies with"},
@@ -42,6 +45,7 @@ func matrixCommand() *cli.Command {
 		&cli.StringFlag{Category: "axes", Name: "commit", Usage: "Commit gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "announce", Usage: "Announce gates to cross with"},
 		&cli.StringFlag{Category: "axes", Name: "apply", Usage: "Apply gates to cross with"},
+		&cli.StringFlag{Category: "axes", Name: strategies.AxisCatchUp, Usage: "what a follower gets that is behind, to cross with: log, snapshot, cheapest"},
 		&cli.StringFlag{Category: "axes", Name: "engine", Value: "raftbench", Usage: "who runs the group: " + strings.Join(engineNames(), ", ")},
 		&cli.StringFlag{Category: "axes", Name: "transport", Value: "tcp,quic", Usage: "how messages travel: see raftbench list transports"},
 		&cli.StringFlag{Category: "axes", Name: "scenario", Value: "steady,lag,diverge", Usage: "what happens: see raftbench list scenarios"},
@@ -63,34 +67,38 @@ func matrixCommand() *cli.Command {
 		&cli.BoolFlag{Category: "every trial", Name: "check-quorum", Value: true, Usage: "a leader that no quorum answers steps down"},
 		&cli.BoolFlag{Category: "every trial", Name: "no-op", DisableDefaultText: true, Usage: "a new leader appends an empty entry"},
 		&cli.StringFlag{Category: "every trial", Name: "max-append", Value: "256KiB", Usage: "entries in one AppendEntries, in bytes of their data; over " + datagram + " at most 31 KiB"},
-		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "send news of commits by themselves even when entries go along at the same moment"},
-		&cli.StringFlag{Category: "every trial", Name: "retain", Value: "8192", Usage: "entries kept in memory although all replicas have applied them"},
-		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "the most that a trial waits for anything"},
+		&cli.BoolFlag{Category: "every trial", Name: "send-apart", Usage: "never piggyback commit updates on entries"},
+		&cli.DurationFlag{Category: "every trial", Name: "timeout", Value: 30 * time.Second, Usage: "longest wait within a trial"},
 
 		&cli.StringFlag{Category: "the run", Name: "clock", Value: clockWall, Usage: clockWall + ", over real sockets, or " + clockVirtual + ": simulated, exact, the same for the same seed"},
 		&cli.IntFlag{Category: "the run", Name: "repeat", Value: 4, Usage: "trials of each cell, interleaved with the others; fewer than 4 give no verdict on differences"},
-		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "drawn, and told", Usage: "of the order, of timeouts and phases"},
+		&cli.Uint64Flag{Category: "the run", Name: "seed", DefaultText: "random, printed", Usage: "random seed"},
 		&cli.StringFlag{Category: "the run", Name: "baseline", DefaultText: "the first", Usage: "strategy that ratios refer to"},
 		&cli.StringFlag{Category: "the run", Name: "out", Value: "raftbench-results", Usage: "folder that the run's folder is made in"},
 		&cli.StringFlag{Category: "the run", Name: "tag", Value: "matrix", Usage: "end of the name of the run's folder"},
 		&cli.IntFlag{Category: "the run", Name: "port", DefaultText: "any free ones", Usage: "listen on this port and those after it"},
 		&cli.StringFlag{Category: "the run", Name: "format", Value: "table", Usage: "what is printed at the end: " + strings.Join(formatNames(), ", ")},
-		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "a taste: one short trial of each cell"},
+		&cli.BoolFlag{Category: "the run", Name: "quick", DisableDefaultText: true, Usage: "smoke run: one short trial of each cell"},
 		&cli.BoolFlag{Category: "the run", Name: "dry-run", DisableDefaultText: true, Usage: "print the plan and the expected time, and do nothing"},
-		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "run a matrix although it takes longer than 15 minutes"},
+		&cli.BoolFlag{Category: "the run", Name: "yes", DisableDefaultText: true, Usage: "skip the confirmation for runs of more than 15 minutes"},
 	}
+	flags = append(flags, storageFlags()...)
+	flags = append(flags, networkFlags()...)
 	flags = append(flags, virtualFlags()...)
 	for _, s := range bench.Scenarios {
 		for _, p := range s.Params {
 			flags = append(flags, &cli.StringFlag{Category: "scenario " + s.Name, Name: p.Name, Value: p.Default, Usage: p.Doc})
 		}
 	}
-	flags = append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off, or on,off for both: off leaves out stamps, histograms and events, to show what they cost"})
+	return append(flags, &cli.StringFlag{Category: "scenario steady", Name: "measure", DefaultText: "on", Usage: "on, off, or on,off for both: off leaves out stamps, histograms and events, to show what they cost"})
+}
+
+func matrixCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "matrix",
 		Usage: "run every combination of strategy, transport, scenario and load",
 		Description: `Values of an axis are separated by commas. Every cell is run several times, interleaved with the others in an
-order drawn from the seed; a cell whose bookkeeping does not come out prints INVALID and no number.
+order drawn from the seed; a cell whose accounting does not balance prints INVALID and no number.
 
 Examples:
   raftbench run matrix
@@ -99,10 +107,11 @@ Examples:
   raftbench run matrix --strategy "eager,fast,send=batch(8,1ms)" --rate 1k,10k --scenario steady --payload 128,4KiB
   raftbench run matrix --scenario lag --cut silent,reset --engine raftbench,etcd,hashicorp
   raftbench run matrix --backup linear,fast --send ride,now --scenario lag --dry-run
+  raftbench run matrix --network emulated --topology zones --transport tcp,quic --scenario steady,lag
   raftbench run matrix --clock virtual --topology aws-2017 --nodes 5 --scenario steady --transport tcp
 
 ` + topologyHelp,
-		Flags:  flags,
+		Flags:  matrixFlags(),
 		Action: runMatrix,
 		BashComplete: completer(map[string]func() []string{
 			"strategy": strategyNames, "baseline": strategyNames, "transport": transportNames, "scenario": scenarioNames,
@@ -120,7 +129,7 @@ func runMatrix(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	simulated, m, err := matrixAsked(c)
+	links, simulated, m, err := matrixAsked(c)
 	if err != nil {
 		return err
 	}
@@ -133,6 +142,45 @@ func runMatrix(c *cli.Context) error {
 		return err
 	}
 	note := noteOf(c, m)
+	run := runOf(c, m, plan, simulated)
+	size := sizeOf(&run)
+	if c.Bool("dry-run") {
+		return printPlan(c, &run, size, note)
+	}
+	if run.Estimate() > longRun && !c.Bool("yes") {
+		return usage("%s would take %s: add --yes to run them, or take fewer", size.what, size.long)
+	}
+	var info emulate.Info
+	if emulated(c) {
+		var done bool
+		if info, done, err = links.enter(c.Context); done || err != nil {
+			return err
+		}
+		run.Open = openEmulated(links)
+	}
+	data, disk, err := placesOf(c, m)
+	if err != nil {
+		return err
+	}
+	run.Storage = openStorage(data)
+	header := headerOf(c, m, links, &run)
+	header.Baseline = baseline
+	if emulated(c) {
+		describeEmulated(header.Settings, info)
+	}
+	if disk != nil {
+		header.Settings["disk"] = describe(disk)
+		note = strings.TrimSpace(note + " " + disk.Warning)
+	}
+	writer, err := beginMatrix(c, header, &run, size, note)
+	if err != nil {
+		return err
+	}
+	return carryOut(c, &run, writer, format)
+}
+
+// runOf is the run of a plan, on loopback if not in virtual time, with the seed that was asked for or a drawn one.
+func runOf(c *cli.Context, m *bench.Matrix, plan []bench.Planned, simulated *virtual) bench.Run {
 	seed := c.Uint64("seed")
 	if !c.IsSet("seed") {
 		seed = uint64(rand.Uint32())
@@ -141,30 +189,35 @@ func runMatrix(c *cli.Context) error {
 	if simulated != nil {
 		run.Virtual, run.Open = true, simulated.open
 	}
-	size := sizeOf(&run)
-	if c.Bool("dry-run") {
-		return printPlan(c, &run, size, note)
-	}
-	if run.Estimate() > longRun && !c.Bool("yes") {
-		return usage("%s would take %s: add --yes to run them, or take fewer", size.what, size.long)
-	}
+	return run
+}
+
+// placesOf finds out whether the ports that were asked for are free, and where storages go: see dataFolder.
+func placesOf(c *cli.Context, m *bench.Matrix) (string, *probe.Result, error) {
 	if err := checkPorts(c.Int("port"), slices.Max(m.Nodes)); err != nil {
-		return err
+		return "", nil, err
 	}
-	header := headerOf(c, m, simulated, &run)
-	header.Baseline = baseline
-	writer, err := begin(c.Context, c.String("out"), header, len(plan)*m.Repeat)
+	return dataFolder(c, m)
+}
+
+// beginMatrix makes the run's folder, writes what is known before the first trial, and tells the user.
+func beginMatrix(c *cli.Context, header results.Header, run *bench.Run, size runSize, note string) (*results.Writer, error) {
+	writer, err := begin(c.Context, c.String("out"), header, len(run.Plan)*run.Repeat)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if note != "" {
 		if err := writer.Warn(note); err != nil {
-			return environment(errors.Join(err, writer.Close()))
+			return nil, environment(errors.Join(err, writer.Close()))
 		}
 		fmt.Fprintln(c.App.ErrWriter, note)
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s, %s, seed %d, in %s\n", size.what, size.long, seed, writer.Dir())
-	return carryOut(c, &run, writer, format)
+	if emulated(c) {
+		fmt.Fprintf(c.App.ErrWriter, "network %s, TCP with %s and a minimum RTO of %s\n",
+			header.Settings["network"], header.Settings["congestion-control"], header.Settings["min-rto"])
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%s, %s, seed %d, in %s\n", size.what, size.long, run.Seed, writer.Dir())
+	return writer, nil
 }
 
 // planOf plans the cells, and finds out whether they can be run.
@@ -182,45 +235,67 @@ func planOf(c *cli.Context, m *bench.Matrix, simulated *virtual) ([]bench.Planne
 	if err := simulated.timePasses(plan); err != nil {
 		return nil, err
 	}
+	if m.Common.RoundTrip >= m.Common.Timeout {
+		return nil, usage("--timeout is %v, but a round trip takes %v: no answer would be in time, want more", m.Common.Timeout, m.Common.RoundTrip)
+	}
 	return plan, fits(plan)
 }
 
-// matrixAsked reads all flags that shape the cells. It returns nil for the wall clock's network and disk.
-func matrixAsked(c *cli.Context) (*virtual, *bench.Matrix, error) {
-	given := givenFlags(c) // what --quick sets is not asked for by the user
+// matrixAsked reads all flags that shape the cells. It returns no network for the wall clock on loopback, and no virtual
+// time for the wall clock.
+func matrixAsked(c *cli.Context) (*network, *virtual, *bench.Matrix, error) {
+	given := givenFlags(c) // what --quick and a network set is not asked for by the user
 	if c.Bool("quick") {
 		for name, value := range quickSettings {
 			if !c.IsSet(name) {
 				if err := c.Set(name, value); err != nil {
-					return nil, nil, err
+					return nil, nil, nil, err
 				}
 			}
 		}
 	}
-	simulated, err := virtualOf(c)
+	if err := checkClock(c); err != nil {
+		return nil, nil, nil, err
+	}
+	links, err := networkOf(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	simulated, err := virtualOf(c, links)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	m, err := matrixOf(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err := refuseIdle(given, m); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if m.Common.Leader, err = leaderOf(c, m, simulated); err != nil {
-		return nil, nil, err
+	if m.Common.Leader, err = leaderOf(c, m, links); err != nil {
+		return nil, nil, nil, err
 	}
-	if simulated == nil {
-		return nil, m, nil
+	if err := checkEngines(c, m.Engines); err != nil {
+		return nil, nil, nil, err
 	}
-	for _, e := range m.Engines {
-		if e.Open != nil {
-			return nil, nil, usage("--engine: %s has goroutines and a clock of its own, which --clock virtual cannot hold: leave it out, or give --clock wall", e.Name)
+	if links != nil {
+		m.Virtual, m.Common.RoundTrip = simulated != nil, links.roundTrip(slices.Max(m.Nodes))
+	}
+	return links, simulated, m, nil
+}
+
+// checkEngines refuses engines with goroutines and sockets of their own where they cannot be held.
+func checkEngines(c *cli.Context, list []engines.Engine) error {
+	for _, e := range list {
+		switch {
+		case e.Open == nil:
+		case c.String("clock") == clockVirtual:
+			return usage("--engine: %s has goroutines and a clock of its own, which --clock virtual cannot hold: leave it out, or give --clock wall", e.Name)
+		case emulated(c):
+			return usage("--engine %s makes its own connections: it does not run with --network emulated yet, so leave it out", e.Name)
 		}
 	}
-	m.Virtual, m.Common.RoundTrip = true, simulated.roundTrip(slices.Max(m.Nodes))
-	return simulated, m, nil
+	return nil
 }
 
 // runSize says how large a run is, in words.
@@ -243,9 +318,9 @@ func sizeOf(run *bench.Run) runSize {
 }
 
 // headerOf is the run file's header, but for the baseline.
-func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Run) results.Header {
+func headerOf(c *cli.Context, m *bench.Matrix, links *network, run *bench.Run) results.Header {
 	header := results.Header{
-		Job: jobMatrix, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, m, simulated, run.Seed),
+		Job: jobMatrix, Tag: c.String("tag"), Started: time.Now().UTC(), Args: os.Args[1:], Again: again(c, m, links, run.Seed),
 		Seed: run.Seed, Clock: clockWall, Repeat: m.Repeat, Settings: settingsOf(c), Docs: docsOf(run.Plan), Versions: versions(),
 	}
 	delete(header.Settings, "leader") // reports say who led
@@ -254,15 +329,15 @@ func headerOf(c *cli.Context, m *bench.Matrix, simulated *virtual, run *bench.Ru
 			delete(header.Settings, name)
 		}
 	}
-	if simulated == nil {
-		header.Machine = machine()
-	} else { // the machine has no part in the result
+	if run.Virtual { // the machine has no part in the result
 		header.Clock = clockVirtual
+	} else {
+		header.Machine = machine()
 	}
-	if simulated != nil && simulated.topology != nil {
-		header.Topology = simulated.recorded()
-		header.Settings["topology"] = simulated.topology.Name
-		header.Settings["regions"] = simulated.regions(slices.Max(m.Nodes))
+	if links != nil && links.topology != nil {
+		header.Topology = links.recorded()
+		header.Settings["topology"] = links.topology.Name
+		header.Settings["regions"] = links.regions(slices.Max(m.Nodes))
 	}
 	for _, p := range run.Plan {
 		header.Cells = append(header.Cells, p.Cell)
@@ -314,6 +389,12 @@ func matrixOf(c *cli.Context) (*bench.Matrix, error) {
 	if err := timesOf(c, m); err != nil {
 		return nil, err
 	}
+	if err := storageOf(c, m); err != nil {
+		return nil, err
+	}
+	if err := paramsOf(c, m); err != nil {
+		return nil, err
+	}
 	return m, settingsOfTrials(c, &m.Common)
 }
 
@@ -332,9 +413,9 @@ func settingsOfTrials(c *cli.Context, s *bench.Settings) error {
 	s.Arrivals = arrivals[0]
 	s.PreVote, s.CheckQuorum, s.NoOp = c.Bool("pre-vote"), c.Bool("check-quorum"), c.Bool("no-op")
 	s.SendApart = c.Bool("send-apart")
-	var count, retain int
+	var count int
 	for _, err := range []error{
-		single(c, "count", number, &count), single(c, "retain", number, &retain),
+		single(c, "count", number, &count),
 		single(c, "foreground-rate", perSecond, &s.Foreground), single(c, "max-append", sizeBytes, &s.MaxAppendBytes),
 	} {
 		if err != nil {
@@ -344,14 +425,20 @@ func settingsOfTrials(c *cli.Context, s *bench.Settings) error {
 	if count < 0 {
 		return usage("--count is %d: want 0, for a time, or more", count)
 	}
-	if retain < 0 {
-		return usage("--retain is %d: want 0, for all, or more", retain)
-	}
-	s.Count, s.Retain = uint64(count), uint64(retain)
-	s.Params = map[string]string{}
+	s.Count = uint64(count)
+	return nil
+}
+
+// paramsOf reads the scenarios' parameters, of which each may have several values: an axis.
+func paramsOf(c *cli.Context, m *bench.Matrix) error {
+	m.Params = map[string][]string{}
 	for _, scenario := range bench.Scenarios {
 		for _, p := range scenario.Params {
-			s.Params[p.Name] = plainNumber(c.String(p.Name))
+			values, err := list(c, p.Name, func(text string) (string, error) { return plainNumber(text), nil })
+			if err != nil {
+				return err
+			}
+			m.Params[p.Name] = values
 		}
 	}
 	return nil
@@ -415,7 +502,7 @@ func names(c *cli.Context, flag string, known []string, values *[]string) error 
 func strategiesOf(c *cli.Context) ([]raft.Strategy, error) {
 	var v strategies.Values
 	crossed := false
-	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply} {
+	for i, values := range []*[]string{&v.Backup, &v.Send, &v.Commit, &v.Announce, &v.Apply, &v.CatchUp} {
 		name := strategies.Axes()[i]
 		if !c.IsSet(name) {
 			continue
@@ -512,7 +599,8 @@ func noteOf(c *cli.Context, m *bench.Matrix) string {
 	for _, e := range m.Engines {
 		names = append(names, e.Name)
 	}
-	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine", strings.Join(flags, ", "), strings.Join(names, ", "))
+	return fmt.Sprintf("%s: without effect on %s, which no strategy times: those are for raftbench's own engine",
+		strings.Join(flags, ", "), strings.Join(names, ", "))
 }
 
 // timePasses refuses a closed loop in which nothing takes any time: it would make proposals for ever at one moment.
@@ -600,11 +688,14 @@ func checkPorts(port, nodes int) error {
 	return nil
 }
 
+// settingCategories are those of flags that hold for every cell.
+var settingCategories = []string{"every trial", virtualCategory, networkCategory, emulatedCategory}
+
 // settingsOf returns the settings that hold for every cell: all flags that are not axes.
 func settingsOf(c *cli.Context) map[string]string {
 	s := map[string]string{}
 	for _, f := range c.Command.Flags {
-		if category := categoryOf(f); category == "every trial" || category == virtualCategory && shapesVirtual(c, f) {
+		if category := categoryOf(f); slices.Contains(settingCategories, category) && shapesRun(c, f) {
 			name := f.Names()[0]
 			if value := fmt.Sprint(c.Value(name)); value != "" && !(name == "count" && value == "0") { // measured is a time then
 				s[name] = value
@@ -612,6 +703,25 @@ func settingsOf(c *cli.Context) map[string]string {
 		}
 	}
 	return s
+}
+
+// varyingParams returns the names, sorted, of the parameters that distinguish cells of one scenario.
+func varyingParams(plan []bench.Planned) []string {
+	first := map[string]map[string]string{} // scenario -> the parameters of its first cell
+	varying := map[string]bool{}
+	for _, p := range plan {
+		before, ok := first[p.Cell.Scenario]
+		if !ok {
+			first[p.Cell.Scenario] = p.Cell.Params
+			continue
+		}
+		for name, value := range p.Cell.Params {
+			if before[name] != value {
+				varying[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(varying))
 }
 
 // printPlan writes the plan: the cells that would be run, those that cannot be and why, and the note, unless it is "".
@@ -622,12 +732,16 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 		engine = nil // all the same
 	}
 	plan := runnable(run.Plan)
+	params := varyingParams(plan)
 	for _, p := range plan {
 		load := units.Count(p.Cell.Clients, "client")
 		if p.Cell.RatePerSec > 0 {
-			load = strconv.FormatFloat(p.Cell.RatePerSec, 'f', -1, 64) + "/s"
+			load = units.PerSecond(p.Cell.RatePerSec)
 		}
 		row := []string{p.Cell.Scenario, p.Cell.Transport}
+		for _, name := range params {
+			row = append(row, p.Cell.Params[name])
+		}
 		if engine != nil {
 			row = append(row, p.Cell.Engine)
 		}
@@ -635,7 +749,7 @@ func printPlan(c *cli.Context, run *bench.Run, size runSize, note string) error 
 			units.Bytes(p.Cell.PayloadBytes), load, p.Estimate.Round(10*time.Millisecond).String()))
 	}
 	if len(rows) > 0 {
-		head := slices.Concat([]string{"scenario", "transport"}, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
+		head := slices.Concat([]string{"scenario", "transport"}, params, engine, []string{"strategy", "nodes", "payload", "load", "a trial"})
 		if err := writeList(c, head, rows); err != nil {
 			return err
 		}

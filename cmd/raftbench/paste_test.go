@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -12,12 +14,9 @@ import (
 	"github.com/raftbench/raftbench/check"
 )
 
-// Every line that check prints for pasting is pasted. Nothing is broken here, so a seed is said to be, and playing it again
-// must find nothing; it must be the same seed with the same limits.
+// Every line that check prints for pasting is pasted. Nothing is broken here, so a seed is said to be, and playing it
+// again must find nothing; it must be the same seed with the same limits.
 func TestCheckLinesArePasted(t *testing.T) {
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("there is no shell")
-	}
 	for _, args := range [][]string{
 		{"--seed", "4711"},
 		{"--seed", "3", "--nodes", "3", "--strategy", "fast,send=batch(8,1ms)"},

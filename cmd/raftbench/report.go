@@ -104,17 +104,21 @@ func verdict(run *results.Run) error {
 	case run.End == nil:
 		return exitError{exitInterrupted, fmt.Errorf("the run file has no end, its run was killed or still goes on: %s there", shareOf(len(run.Trials), planned, "trial"))}
 	case run.End.Interrupted:
-		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %s there", shareOf(len(run.Trials)-count[results.Interrupted], planned, "trial"))}
+		return exitError{exitInterrupted, fmt.Errorf("the run was interrupted: %s there",
+			shareOf(len(run.Trials)-count[results.Interrupted], planned, "trial"))}
 	case count[results.Failed] > 0:
-		return exitError{exitInconclusive, fmt.Errorf("%d of %s could not be measured, the first because: %s", count[results.Failed], units.Count(len(run.Trials), "trial"), first[results.Failed])}
+		return exitError{exitInconclusive, fmt.Errorf("%d of %s could not be measured, the first because: %s",
+			count[results.Failed], units.Count(len(run.Trials), "trial"), first[results.Failed])}
 	case count[results.Inconclusive] > 0:
-		return exitError{exitInconclusive, fmt.Errorf("%s inconclusive, the first because: %s", share(results.Inconclusive), first[results.Inconclusive])}
+		return exitError{exitInconclusive, fmt.Errorf("%s inconclusive, the first because: %s",
+			share(results.Inconclusive), first[results.Inconclusive])}
 	case len(run.Trials) == 0:
 		return exitError{exitInconclusive, errors.New("the run file holds no trials: nothing was measured, or they were taken out")}
 	case len(run.Trials) < planned:
 		return exitError{exitInconclusive, fmt.Errorf("the run came to its end, but only %s in its file: others were taken out", shareOf(len(run.Trials), planned, "trial"))}
 	case len(run.Trials) > 0 && count[results.NotApplicable] == len(run.Trials):
-		return exitError{exitInconclusive, fmt.Errorf("nothing could be measured, the first because: %s", first[results.NotApplicable])}
+		return exitError{exitInconclusive, fmt.Errorf("nothing could be measured, the first because: %s",
+			first[results.NotApplicable])}
 	}
 	return nil
 }
@@ -150,7 +154,8 @@ func writeReports(dir string, run *results.Run) error {
 		if err := writeReport(filepath.Join(dir, r.file), format, run); errors.Is(err, fs.ErrNotExist) {
 			return environment(fmt.Errorf("results folder %s: it vanished during the run: what is printed is all that is left of it", dir))
 		} else if err != nil {
-			return environment(fmt.Errorf("writing a report: %w: the run file is whole, raftbench report %s reads it", err, shellQuote(dir)))
+			return environment(fmt.Errorf("writing a report: %w: the run file is whole, raftbench report %s reads it",
+				err, shellQuote(dir)))
 		}
 	}
 	return nil

@@ -49,8 +49,8 @@ func begin(ctx context.Context, out string, header results.Header, trials int) (
 }
 
 // holdsBytes finds out whether so many bytes can be written to a folder, by writing them: free space is known to the
-// system in too many ways (quotas, reserves, networks) to be asked for. The file loses its name at once, where the system
-// allows that to an open file, so that nothing stays behind even if this process is killed.
+// system in too many ways (quotas, reserves, networks) to be asked for. The file loses its name at once, where the
+// system allows that to an open file, so that nothing stays behind even if this process is killed.
 func holdsBytes(ctx context.Context, dir string, n int) error {
 	path := filepath.Join(dir, "room")
 	f, err := os.Create(path)
@@ -72,7 +72,8 @@ func holdsBytes(ctx context.Context, dir string, n int) error {
 		err = errors.Join(err, os.Remove(path))
 	}
 	if err != nil {
-		return fmt.Errorf("results folder %s: no room for about %d KiB: %w: make room, or name another with --out", dir, n>>10, cause(err))
+		return fmt.Errorf("results folder %s: no room for about %d KiB: %w: make room, or name another with --out",
+			dir, n>>10, cause(err))
 	}
 	return nil
 }

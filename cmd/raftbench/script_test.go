@@ -22,6 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/raftbench/raftbench/netem/emulate"
 	"github.com/raftbench/raftbench/results"
 )
 
@@ -31,7 +32,8 @@ func TestMain(m *testing.M) {
 
 // TestDialogues plays what users and testers type, and checks what they are told and how the program ends.
 func TestDialogues(t *testing.T) {
-	// Under nohup, programs that a test starts would ignore a hangup, too; a signal that is caught is theirs to decide on.
+	// Under nohup, programs that a test starts would ignore a hangup, too; a signal that is caught is theirs to decide
+	// on.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	t.Cleanup(func() { signal.Stop(hangups) })
@@ -79,7 +81,8 @@ func statusOf(ts *testscript.TestScript, err error) int {
 
 // cmdDuring runs a command and, as soon as its standard error matches an expression, does something to it, which must
 // end it with a status: during 'trials' interrupt 4 raftbench run matrix. What can be done: interrupt, interrupt-twice,
-// hangup, hangup-twice, hangup-on (until it has ended), remove:FOLDER, and fill:FOLDER, which writes a file until the folder's disk is full.
+// hangup, hangup-twice, hangup-on (until it has ended), remove:FOLDER, and fill:FOLDER, which writes a file until the
+// folder's disk is full.
 func cmdDuring(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: during REGEXP interrupt|interrupt-twice|fill:FOLDER STATUS command...")
@@ -255,6 +258,16 @@ func cmdAgain(ts *testscript.TestScript, neg bool, args []string) {
 
 // condition answers the scripts' [tinydisk]: whether small disks can be made here.
 func condition(name string) (bool, error) {
+	if name == "emulated" {
+		n, err := emulate.New(emulate.Config{Hosts: 2})
+		if errors.Is(err, emulate.ErrUnavailable) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, n.Close()
+	}
 	if name != "tinydisk" {
 		return false, fmt.Errorf("unknown condition %q", name)
 	}

@@ -87,8 +87,8 @@ func openLive(port int) bench.Opener {
 
 // openOwn does so for engines that open groups by themselves.
 func openOwn(port int) bench.OwnOpener {
-	return func(e *engines.Engine, transport string, cfg cluster.Config) (cluster.Cluster, error) {
-		return e.Open(engines.Place{Transport: transportKind(transport), Ports: portsFrom(port, cfg.Replicas)}, cfg)
+	return func(e *engines.Engine, transport, data string, cfg cluster.Config) (cluster.Cluster, error) {
+		return e.Open(engines.Place{Transport: transportKind(transport), Ports: portsFrom(port, cfg.Replicas), Data: data}, cfg)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +11,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
-	"github.com/raftbench/raftbench/cluster/sim"
 	"github.com/raftbench/raftbench/internal/nearest"
+	"github.com/raftbench/raftbench/netem"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 )
@@ -30,9 +29,9 @@ with the leader in dallas:
   london,,,`
 
 // loadTopology reads a topology, unless the context ends first.
-func loadTopology(ctx context.Context, name string) (*sim.Topology, error) {
-	return unlessInterrupted(ctx, func() (*sim.Topology, error) {
-		t, err := sim.LoadTopology(name)
+func loadTopology(ctx context.Context, name string) (*netem.Topology, error) {
+	return unlessInterrupted(ctx, func() (*netem.Topology, error) {
+		t, err := netem.LoadTopology(name)
 		if err != nil {
 			return nil, usage("--topology: %v", err)
 		}
@@ -58,17 +57,17 @@ func unlessInterrupted[T any](ctx context.Context, read func() (T, error)) (valu
 }
 
 // topologyFlag is a value for --topology that needs no file: the name of one that is built in, or the table itself.
-func (v *virtual) topologyFlag(nodes int) string {
-	if slices.Contains(sim.Topologies(), v.topology.Name) {
-		return v.topology.Name
+func (n *network) topologyFlag(nodes int) string {
+	if slices.Contains(netem.Topologies(), n.topology.Name) {
+		return n.topology.Name
 	}
-	return v.topology.Text(nodes)
+	return n.topology.Text(nodes)
 }
 
 // recorded is the topology as the run file has it.
-func (v *virtual) recorded() *results.Topology {
-	t := &results.Topology{Name: v.topology.Name, Source: v.topology.Source, Regions: v.topology.Regions}
-	for _, row := range v.topology.RoundTrips {
+func (n *network) recorded() *results.Topology {
+	t := &results.Topology{Name: n.topology.Name, Source: n.topology.Source, Regions: n.topology.Regions}
+	for _, row := range n.topology.RoundTrips {
 		var ms []float64
 		for _, trip := range row {
 			ms = append(ms, float64(trip)/float64(time.Millisecond))
@@ -79,16 +78,16 @@ func (v *virtual) recorded() *results.Topology {
 }
 
 // leaderOf reads --leader: a replica's number, or the name of a region, which stands for the first replica in it.
-func leaderOf(c *cli.Context, m *bench.Matrix, simulated *virtual) (raft.ID, error) {
+func leaderOf(c *cli.Context, m *bench.Matrix, links *network) (raft.ID, error) {
 	text := strings.TrimSpace(c.String("leader"))
 	if text == "" {
 		return 0, nil
 	}
-	if simulated != nil && simulated.topology != nil {
-		if i := slices.Index(simulated.topology.Regions, text); i >= 0 {
+	if links != nil && links.topology != nil {
+		if i := slices.Index(links.topology.Regions, text); i >= 0 {
 			if least := slices.Min(m.Nodes); i >= least {
 				return 0, usage("--leader: %s is region %d, but %d replicas take the first %d: give more --nodes, or choose "+
-					"one of %s", text, i+1, least, least, strings.Join(simulated.topology.Regions[:least], ", "))
+					"one of %s", text, i+1, least, least, strings.Join(links.topology.Regions[:least], ", "))
 			}
 			return raft.ID(i + 1), nil
 		}
@@ -99,30 +98,9 @@ func leaderOf(c *cli.Context, m *bench.Matrix, simulated *virtual) (raft.ID, err
 		return raft.ID(n), nil
 	case err == nil:
 		return 0, usage("--leader is %d: want the number of a replica, from 1 on", n)
-	case simulated == nil || simulated.topology == nil:
-		return 0, usage("--leader: %s is not the number of a replica, such as 2; regions have names with --clock virtual "+
+	case links == nil || links.topology == nil:
+		return 0, usage("--leader: %s is not the number of a replica, such as 2; regions have names with "+
 			"--topology", nearest.Quote(text))
 	}
-	return 0, usage("--leader: %v", nearest.Unknown("region", text, simulated.topology.Regions))
-}
-
-// regions names the replicas' regions, for the run's settings.
-func (v *virtual) regions(nodes int) string {
-	var list []string
-	for id := raft.ID(1); id <= raft.ID(nodes); id++ {
-		list = append(list, fmt.Sprintf("%d %s", id, v.topology.Regions[v.topology.Region(id)]))
-	}
-	return strings.Join(list, ", ")
-}
-
-func listTopologies() ([]string, [][]string) {
-	var rows [][]string
-	for _, name := range sim.Topologies() {
-		t, err := sim.LoadTopology(name)
-		if err != nil {
-			panic(err) // it is part of the program
-		}
-		rows = append(rows, []string{name, strings.Join(t.Regions, ", ") + ". " + t.Source})
-	}
-	return []string{"topology", "regions, and where the figures are from"}, rows
+	return 0, usage("--leader: %v", nearest.Unknown("region", text, links.topology.Regions))
 }

@@ -98,8 +98,8 @@ func printHelp(w io.Writer, template string, data any) {
 	flush()
 }
 
-// helpLine breaks a line of the help that is too long: a command so that it can still be pasted, and a text below itself,
-// or on lines of its own if there is no room beside what it is about.
+// helpLine breaks a line of the help that is too long: a command so that it can still be pasted, and a text below
+// itself, or on lines of its own if there is no room beside what it is about.
 func helpLine(line string, width int) string {
 	if len([]rune(line)) <= width {
 		return line

@@ -25,7 +25,7 @@ func benchmark(b *testing.B, e engines.Engine, at engines.Place, clients int) {
 		b.Fatal(err)
 	}
 	c, err := Open(e, at, cluster.Config{Replicas: 3, Strategy: strategy, Heartbeat: 100 * time.Millisecond,
-		ElectionTimeout: time.Second, PreVote: true, CheckQuorum: true, Seed: 1, Retain: 8192})
+		ElectionTimeout: time.Second, PreVote: true, CheckQuorum: true, Seed: 1, SnapshotEntries: 8192, SnapshotTrailing: 8192})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -504,3 +504,90 @@ func allReturn(g *group) error {
 	}
 	return nil
 }
+
+// beyondTheLog: a follower is cut off until the leader's log no longer goes back to what it has. Nobody waits for it, it
+// goes on from a snapshot, and then it is like the others.
+func beyondTheLog(kind cluster.CutKind) func(*group) error {
+	return func(g *group) error {
+		leader, err := g.elect()
+		if err != nil {
+			return err
+		}
+		if err := g.commit(3); err != nil {
+			return err
+		}
+		if err := g.level(); err != nil {
+			return err
+		}
+		follower := raft.ID(g.Size())
+		if follower == leader {
+			follower--
+		}
+		cluster.Isolate(g, follower, kind)
+		behind := g.Status(follower).Applied
+		if err := g.outgrow(leader, behind); err != nil {
+			return err
+		}
+		cluster.Rejoin(g, follower)
+		if err := g.level(); err != nil {
+			return err
+		}
+		if at := g.record.restoredFrom(follower); at <= behind {
+			return fmt.Errorf("replica %d, which had %d entries, went on without a snapshot of those that were gone", follower, behind)
+		}
+		if err := g.commit(3); err != nil {
+			return err
+		}
+		return g.level()
+	}
+}
+
+// outgrow proposes to a leader that is not disturbed until its log no longer holds what follows an index.
+func (g *group) outgrow(leader raft.ID, index uint64) error {
+	term := g.Status(leader).Term
+	for range 5 {
+		if err := g.allCommitted(leader, term, g.propose(leader, 2*snapshotEntries)); err != nil {
+			return err
+		}
+	}
+	return g.wait("the leader's log is shortened", func() bool { return g.Status(leader).First > index+1 })
+}
+
+// fromSnapshot: a follower that crashes begins with its snapshot and applies only what follows it; so do all.
+func fromSnapshot(g *group) error {
+	leader, err := g.elect()
+	if err != nil {
+		return err
+	}
+	if err := g.outgrow(leader, 0); err != nil {
+		return err
+	}
+	if err := g.level(); err != nil {
+		return err
+	}
+	follower := raft.ID(g.Size())
+	if follower == leader {
+		follower--
+	}
+	if err := g.wait("the follower's log is shortened", func() bool { return g.Status(follower).First > 1 }); err != nil {
+		return err
+	}
+	before := g.Status(follower)
+	g.Crash(follower)
+	if err := g.Restart(follower); err != nil {
+		return err
+	}
+	if err := g.level(); err != nil {
+		return err
+	}
+	switch at := g.record.restoredFrom(follower); {
+	case at+1 < before.First:
+		return fmt.Errorf("replica %d began with a snapshot of %d entries, and its log began at %d", follower, at, before.First)
+	case g.Status(follower).Digest != before.Digest && g.Status(follower).Applied == before.Applied:
+		return fmt.Errorf("replica %d has another state than before its crash", follower)
+	}
+	if err := g.commit(3); err != nil {
+		return err
+	}
+	return g.level()
+}

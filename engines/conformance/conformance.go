@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,6 +20,8 @@ import (
 	"github.com/raftbench/raftbench/cluster/live"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
+	"github.com/raftbench/raftbench/storage/wal"
 	"github.com/raftbench/raftbench/strategies"
 )
 
@@ -29,7 +33,9 @@ type Case struct {
 	replicas int // 0 for three
 	// unobserved leaves the observer out, so nothing is known of what replicas apply.
 	unobserved bool
-	patience   time.Duration // 0 for the usual
+	// whole keeps snapshots from being taken, so that followers get all entries.
+	whole    bool
+	patience time.Duration // 0 for the usual
 }
 
 // Cases are in the order of what builds upon what.
@@ -40,7 +46,7 @@ var Cases = []Case{
 	{Name: "a quorum of five is three", run: quorumOfFive, replicas: 5},
 	{Name: "follows a leader after a silent cut", run: cutLink(cluster.SilentCut)},
 	{Name: "follows a leader after a reset", run: cutLink(cluster.ResetCut)},
-	{Name: "counts", run: counts},
+	{Name: "counts", run: counts, whole: true},
 	{Name: "answers all when closed", run: closes},
 	{Name: "acknowledged survives the leader", run: survivesLeader, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "acknowledged survives with one follower cut off", run: survivesMinority, Use: engines.Use{Elections: true, Crashes: true}},
@@ -50,13 +56,21 @@ var Cases = []Case{
 	{Name: "counts elections although nobody observes", run: countsElections, Use: engines.Use{Elections: true}, unobserved: true},
 	{Name: "crashes by an answer", run: crashesByAnswer, Use: engines.Use{Elections: true, Crashes: true}},
 	{Name: "a follower comes back", run: followerReturns, Use: engines.Use{Crashes: true}},
+	{Name: "catches up from a snapshot", run: beyondTheLog(cluster.SilentCut), Use: engines.Use{Snapshots: true}},
+	{Name: "catches up from a snapshot after a reset", run: beyondTheLog(cluster.ResetCut), Use: engines.Use{Snapshots: true}},
+	{Name: "comes back from a snapshot and its log", run: fromSnapshot, Use: engines.Use{Crashes: true, Snapshots: true}},
 	{Name: "all come back", run: allReturn, Use: engines.Use{Elections: true, Crashes: true}},
 }
 
-// Run runs all cases as subtests of t, at each place. Cases that the engine refuses are skipped, with its reason.
+// Run runs all cases as subtests of t, at each place. Cases that the engine refuses are skipped, with its reason. At a place
+// with a folder, each group has one of its own in there.
 func Run(t *testing.T, e engines.Engine, places ...engines.Place) {
 	for _, at := range places {
-		t.Run(at.Transport.Name, func(t *testing.T) {
+		name := at.Transport.Name
+		if at.Data != "" {
+			name += " on a disk"
+		}
+		t.Run(name, func(t *testing.T) {
 			for _, c := range Cases {
 				t.Run(c.Name, func(t *testing.T) {
 					if why := e.CanUse(c.Use); why != "" {
@@ -73,6 +87,9 @@ func Run(t *testing.T, e engines.Engine, places ...engines.Place) {
 
 // patience is how long a case waits for anything that must happen.
 const patience = 30 * time.Second
+
+// Snapshots are taken often, of a state of several chunks.
+const snapshotEntries, snapshotTrailing, stateBytes = 100, 20, 600 << 10
 
 const heartbeat, electionTimeout = 30 * time.Millisecond, 300 * time.Millisecond
 
@@ -100,9 +117,18 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	replicas := cmp.Or(c.replicas, 3)
 	g := &group{ctx: ctx, record: newRecord(replicas), patience: cmp.Or(c.patience, patience)}
 	cfg := cluster.Config{Replicas: replicas, Strategy: strategy, Heartbeat: heartbeat, ElectionTimeout: electionTimeout,
-		PreVote: true, CheckQuorum: true, Seed: 1, Retain: 100, Observer: g.record}
+		PreVote: true, CheckQuorum: true, Seed: 1, Observer: g.record,
+		SnapshotEntries: snapshotEntries, SnapshotTrailing: snapshotTrailing, StateBytes: stateBytes}
 	if c.unobserved {
 		cfg.Observer = nil
+	}
+	if at.Data != "" {
+		if at.Data, err = os.MkdirTemp(at.Data, ""); err != nil {
+			return err
+		}
+	}
+	if c.whole {
+		cfg.SnapshotEntries = 0
 	}
 	if g.Cluster, err = Open(e, at, cfg); err != nil {
 		return err
@@ -117,7 +143,8 @@ func (c Case) check(ctx context.Context, e engines.Engine, at engines.Place) err
 	return err
 }
 
-// Open opens a group of an engine, under the live driver if it needs one.
+// Open opens a group of an engine, under the live driver if it needs one: in the place's folder with the project's log, if
+// there is a folder.
 func Open(e engines.Engine, at engines.Place, cfg cluster.Config) (cluster.Cluster, error) {
 	if e.Configure != nil {
 		e.Configure(&cfg)
@@ -125,8 +152,16 @@ func Open(e engines.Engine, at engines.Place, cfg cluster.Config) (cluster.Clust
 	if e.Open != nil {
 		return e.Open(at, cfg)
 	}
+	if at.Data != "" {
+		cfg.OpenStorage = func(o storage.Options) (storage.Storage, error) {
+			return wal.Open(filepath.Join(at.Data, fmt.Sprintf("replica-%d", o.Replica)), o, segmentBytes)
+		}
+	}
 	return live.New(live.Config{Config: cfg, Transport: at.Transport, Host: at.Host, Ports: at.Ports})
 }
+
+// segmentBytes is small, so that groups that live for a second leave little behind.
+const segmentBytes = 1 << 20
 
 // group is a group under test, with a record of all that was proposed and applied.
 type group struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
+	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/transports/mem"
 )
 
@@ -37,6 +38,10 @@ func TestFaultyEnginesAreRefused(t *testing.T) {
 		{"counts requests three times", "counts", "AppendEntries", counting(func(c *cluster.Counters) { c.AppendEntries *= 3 })},
 		{"counts messages three times", "counts", "messages were sent", counting(func(c *cluster.Counters) { c.Messages *= 3 })},
 		{"acknowledges before commit in a group of five", "a quorum of five is three", "one follower of four", hastyOfFive},
+		{"never takes a snapshot", "catches up from a snapshot", "the leader's log is shortened", endless},
+		{"sends another state", "catches up from a snapshot", "the same log", spoils},
+		{"starts with another state", "comes back from a snapshot and its log", "the same log", spoils},
+		{"overlooks its snapshot", "comes back from a snapshot and its log", "the saved log begins at", overlooks},
 		{"acknowledges what a leader appends, once it is the follower's turn", "commits in one order", "", anywhere},
 	} {
 		t.Run(plant.name, func(t *testing.T) {
@@ -45,7 +50,8 @@ func TestFaultyEnginesAreRefused(t *testing.T) {
 				if c.Name != plant.found {
 					continue
 				}
-				if plant.words == "all proposals are answered" {
+				switch plant.words {
+				case "all proposals are answered", "the leader's log is shortened", "the same log":
 					c.patience = 5 * time.Second // it is waited out
 				}
 				err := c.Check(t.Context(), e, engines.Place{Transport: mem.Kind()})
@@ -78,8 +84,8 @@ func behind(p *cluster.Proposal, done func(*cluster.Proposal)) *cluster.Proposal
 	}}
 }
 
-func hasty(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func hasty(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
 		refused := false
 		q := behind(p, func(*cluster.Proposal) { refused = true })
@@ -94,18 +100,63 @@ func hasty(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Dis
 }
 
 // unwritten claims to have saved.
-type unwritten struct{ cluster.Host }
+type unwritten struct{ storage.Storage }
 
 func (unwritten) Save(raft.Save) bool { return true }
 
-func forgetful(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+func forgetful(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
 	own := *cfg
-	own.Retain = 0 // there is nothing on its disk that could be shortened
-	return cluster.NewReplica(id, &own, unwritten{host}, disk)
+	own.SnapshotEntries = 0 // there is nothing in its storage that could be shortened
+	return cluster.NewReplica(id, &own, host, unwritten{store})
 }
 
-func pessimist(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+// endless never takes a snapshot.
+func endless(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	own := *cfg
+	own.SnapshotEntries = 0
+	return cluster.NewReplica(id, &own, host, store)
+}
+
+// rotten changes a byte of the state in each snapshot that is read.
+type rotten struct{ storage.Storage }
+
+func (s rotten) OpenSnapshot() (storage.SnapshotReader, error) {
+	r, err := s.Storage.OpenSnapshot()
+	return rottenReader{r}, err
+}
+
+type rottenReader struct{ storage.SnapshotReader }
+
+func (r rottenReader) ReadAt(b []byte, at int64) (int, error) {
+	n, err := r.SnapshotReader.ReadAt(b, at)
+	if at == 0 && n > digestPlace {
+		b[digestPlace]++
+	}
+	return n, err
+}
+
+// digestPlace is a byte of the digest's state, at the beginning of a snapshot, behind the magic number.
+const digestPlace = 12
+
+func spoils(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	return cluster.NewReplica(id, cfg, host, rotten{store})
+}
+
+// unseen has no snapshots when it is opened.
+type unseen struct{ storage.Storage }
+
+func (s unseen) Load() (storage.State, error) {
+	state, err := s.Storage.Load()
+	state.Snapshot = storage.Snapshot{}
+	return state, err
+}
+
+func overlooks(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	return cluster.NewReplica(id, cfg, host, unseen{store})
+}
+
+func pessimist(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
 		m.Propose(now, behind(p, func(p *cluster.Proposal) {
 			if p.Outcome == cluster.Committed && p.Index%10 == 0 {
@@ -116,8 +167,8 @@ func pessimist(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster
 	}}, err
 }
 
-func know(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func know(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
 		m.Propose(now, behind(p, func(p *cluster.Proposal) {
 			if p.Outcome == cluster.Unknown {
@@ -128,8 +179,8 @@ func know(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk
 	}}, err
 }
 
-func twice(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func twice(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
 		m.Propose(now, behind(p, func(p *cluster.Proposal) {
 			p.Done(p)
@@ -139,8 +190,8 @@ func twice(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Dis
 }
 
 // anywhere lets followers take proposals, which go nowhere.
-func anywhere(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func anywhere(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return wrapped{m, func(now raft.Time, p *cluster.Proposal) {
 		m.Propose(now, behind(p, func(p *cluster.Proposal) {
 			if p.Outcome == cluster.Refused {
@@ -155,14 +206,14 @@ type mute struct{ cluster.Member }
 
 func (mute) Abandon() {}
 
-func silent(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func silent(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return mute{m}, err
 }
 
 // patient keeps to itself what it does not know, until it ends.
-func patient(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func patient(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	w := &waits{Member: m}
 	w.wrapped = wrapped{m, func(now raft.Time, p *cluster.Proposal) {
 		m.Propose(now, behind(p, func(p *cluster.Proposal) {
@@ -193,19 +244,19 @@ func (w *waits) Abandon() {
 	}
 }
 
-func observed(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+func observed(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
 	if cfg.Observer != nil {
-		return cluster.NewReplica(id, cfg, host, disk)
+		return cluster.NewReplica(id, cfg, host, store)
 	}
-	return uncounted(id, cfg, host, disk)
+	return uncounted(id, cfg, host, store)
 }
 
 type unaware struct{ cluster.Member }
 
 func (unaware) Counters() cluster.Counters { return cluster.Counters{} }
 
-func uncounted(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-	m, err := cluster.NewReplica(id, cfg, host, disk)
+func uncounted(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+	m, err := cluster.NewReplica(id, cfg, host, store)
 	return unaware{m}, err
 }
 
@@ -221,18 +272,18 @@ func (m miscounted) Counters() cluster.Counters {
 }
 
 func counting(change func(*cluster.Counters)) cluster.Engine {
-	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
-		m, err := cluster.NewReplica(id, cfg, host, disk)
+	return func(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
+		m, err := cluster.NewReplica(id, cfg, host, store)
 		return miscounted{m, change}, err
 	}
 }
 
 // hastyOfFive is right in groups of three.
-func hastyOfFive(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+func hastyOfFive(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
 	if cfg.Replicas == 5 {
-		return hasty(id, cfg, host, disk)
+		return hasty(id, cfg, host, store)
 	}
-	return cluster.NewReplica(id, cfg, host, disk)
+	return cluster.NewReplica(id, cfg, host, store)
 }
 
 // swapping shows the first two values of a batch in each other's place.
@@ -253,11 +304,11 @@ func (s swapping) Applied(now raft.Time, id raft.ID, run raft.Entries) {
 	s.Observer.Applied(now, id, run)
 }
 
-func disorderly(id raft.ID, cfg *cluster.Config, host cluster.Host, disk *cluster.Disk) (cluster.Member, error) {
+func disorderly(id raft.ID, cfg *cluster.Config, host cluster.Host, store storage.Storage) (cluster.Member, error) {
 	if id == 2 {
 		own := *cfg
 		own.Observer = swapping{cfg.Observer}
 		cfg = &own
 	}
-	return cluster.NewReplica(id, cfg, host, disk)
+	return cluster.NewReplica(id, cfg, host, store)
 }

@@ -12,11 +12,12 @@ import (
 
 // record is all that clients proposed and were told, and all that replicas applied.
 type record struct {
-	mu      sync.Mutex
-	entries []*entry
-	applied []map[uint64]raft.Entry // by each replica, by index
-	last    []uint64
-	fault   error
+	mu       sync.Mutex
+	entries  []*entry
+	applied  []map[uint64]raft.Entry // by each replica, by index
+	last     []uint64
+	restored []uint64 // the index of the last snapshot that each replica went on from
+	fault    error
 }
 
 // entry is one proposal, and what became of it.
@@ -31,7 +32,7 @@ type entry struct {
 }
 
 func newRecord(replicas int) *record {
-	r := &record{last: make([]uint64, replicas)}
+	r := &record{last: make([]uint64, replicas), restored: make([]uint64, replicas)}
 	for range replicas {
 		r.applied = append(r.applied, map[uint64]raft.Entry{})
 	}
@@ -83,6 +84,21 @@ func (r *record) Applied(_ raft.Time, id raft.ID, run raft.Entries) {
 	}
 }
 
+// Restored notes that a replica goes on from a snapshot: cluster.Observer.
+func (r *record) Restored(_ raft.Time, id raft.ID, s raft.Snapshot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.restored[id-1] = s.Index
+	r.last[id-1] = max(r.last[id-1], s.Index)
+}
+
+// restoredFrom returns the index of the last snapshot that a replica went on from, 0 if there was none.
+func (r *record) restoredFrom(id raft.ID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.restored[id-1]
+}
+
 func (r *record) fail(format string, args ...any) {
 	if r.fault == nil {
 		r.fault = fmt.Errorf(format, args...)
@@ -97,22 +113,12 @@ func (g *group) verdict() error {
 	if r.fault != nil {
 		return r.fault
 	}
-	// The longest log holds what all others do.
-	longest := 0
-	for i := range r.last {
-		if r.last[i] > r.last[longest] {
-			longest = i
-		}
-	}
-	for i := range r.applied {
-		for index, e := range r.applied[i] {
-			if other := r.applied[longest][index]; other.Term != e.Term || !bytes.Equal(other.Data, e.Data) {
-				return fmt.Errorf("replicas %d and %d applied different entries at index %d", longest+1, i+1, index)
-			}
-		}
+	log, err := r.agreed()
+	if err != nil {
+		return err
 	}
 	at := map[uint64]uint64{}
-	for index, e := range r.applied[longest] {
+	for index, e := range log {
 		if len(e.Data) == 0 {
 			continue // a leader's own
 		}
@@ -137,8 +143,8 @@ func (g *group) verdict() error {
 			return fmt.Errorf("proposal %d was acknowledged, and is in no log", e.number)
 		case e.told == cluster.Committed && index != e.index:
 			return fmt.Errorf("proposal %d was told to be at index %d, and is at %d", e.number, e.index, index)
-		case e.told == cluster.Committed && r.applied[longest][index].Term != e.term:
-			return fmt.Errorf("proposal %d was told to be of term %d, and is of %d", e.number, e.term, r.applied[longest][index].Term)
+		case e.told == cluster.Committed && log[index].Term != e.term:
+			return fmt.Errorf("proposal %d was told to be of term %d, and is of %d", e.number, e.term, log[index].Term)
 		case e.told == cluster.Failed && there, e.told == cluster.Refused && there:
 			return fmt.Errorf("proposal %d was told to have %v, and is in the log at %d", e.number, e.told, index)
 		case e.told == cluster.Pending:
@@ -146,4 +152,23 @@ func (g *group) verdict() error {
 		}
 	}
 	return nil
+}
+
+// agreed returns the log that all replicas have applied parts of: what a snapshot spared one, another has applied.
+func (r *record) agreed() (map[uint64]raft.Entry, error) {
+	log, by, last := map[uint64]raft.Entry{}, map[uint64]int{}, uint64(0)
+	for i := range r.applied {
+		for index, e := range r.applied[i] {
+			other, there := log[index]
+			if there && (other.Term != e.Term || !bytes.Equal(other.Data, e.Data)) {
+				return nil, fmt.Errorf("replicas %d and %d applied different entries at index %d", by[index]+1, i+1, index)
+			}
+			log[index], by[index] = e, i
+		}
+		last = max(last, r.last[i])
+	}
+	if uint64(len(log)) != last {
+		return nil, fmt.Errorf("%d entries were applied somewhere, and the last is %d", len(log), last)
+	}
+	return log, nil
 }

@@ -22,18 +22,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	conformance.Run(t, etcd.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()},
-		engines.Place{Transport: quic.PerClass()})
+		engines.Place{Transport: quic.PerClass()}, engines.Place{Transport: mem.Kind(), Data: t.TempDir()})
 }
 
-// A leader whose follower's answers get lost may ask for entries that the group has forgotten, since all have applied them.
-func TestForgottenEntriesAreNotNeeded(t *testing.T) {
+// Where messages get lost, followers need entries that the log no longer holds, again and again. Snapshots get lost too.
+func TestSnapshotsOverLossyLinks(t *testing.T) {
 	strategy, err := strategies.Parse("eager")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for seed := range uint64(10) {
 		cfg := cluster.Config{Replicas: 3, Strategy: strategy, Heartbeat: 100 * time.Millisecond, ElectionTimeout: time.Second,
-			PreVote: true, CheckQuorum: true, Seed: seed, Retain: 1, MaxAppendBytes: 1 << 10}
+			PreVote: true, CheckQuorum: true, Seed: seed, SnapshotEntries: 1024, SnapshotTrailing: 1, MaxAppendBytes: 1 << 10}
 		etcd.Engine().Configure(&cfg)
 		c, err := sim.New(sim.Config{Config: cfg, Transport: "datagram", Links: func(raft.ID, raft.ID) sim.Link {
 			return sim.Link{Delay: 250 * time.Microsecond, Jitter: 400 * time.Microsecond, Loss: 0.04}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
 
 	"github.com/raftbench/raftbench/cluster"
@@ -26,8 +27,8 @@ type Group struct {
 	origin   time.Time
 	network  transports.Network
 	layer    transports.Layer
+	data     string // folder; "" for memory
 	replicas []*replica
-	applied  []atomic.Uint64 // by each replica; of a crashed one what its store has
 	// catchingUp is set while a link has been healed, so that followers tell how far they are.
 	catchingUp atomic.Bool
 
@@ -52,6 +53,9 @@ func Open(at engines.Place, cfg cluster.Config, o Options) (*Group, error) {
 	if len(cfg.Boot) > 0 {
 		return nil, fmt.Errorf("%w: hashicorp cannot start from given logs", raft.ErrConfig)
 	}
+	if cfg.OpenStorage != nil && at.Data == "" {
+		return nil, fmt.Errorf("%w: hashicorp's storage is its own, and needs a folder", raft.ErrConfig)
+	}
 	network, err := at.Transport.Open()
 	if err != nil {
 		return nil, err
@@ -65,7 +69,7 @@ func Open(at engines.Place, cfg cluster.Config, o Options) (*Group, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Group{cfg: cfg, options: o, identity: rand.Uint64(), origin: time.Now(), network: network, layer: layer,
-		applied: make([]atomic.Uint64, cfg.Replicas), cut: map[link]cut{}, ctx: ctx, cancel: cancel}
+		data: at.Data, cut: map[link]cut{}, ctx: ctx, cancel: cancel}
 	if err := g.open(at); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -99,8 +103,9 @@ func (g *Group) open(at engines.Place) error {
 			carriers[i].Close()
 			continue
 		}
-		r.store = newStore(servers)
-		r.store.onStored = r.stored
+		if g.data == "" {
+			r.store = newStore()
+		}
 		if first = r.bootstrap(servers); first == nil {
 			first = r.open(carriers[i])
 		} else {
@@ -112,11 +117,18 @@ func (g *Group) open(at engines.Place) error {
 
 // bootstrap writes the first entry of the log, which says who is in the group.
 func (r *replica) bootstrap(servers hraft.Configuration) error {
-	err := hraft.BootstrapCluster(r.config(nil), r.store, r.store, r.store, nowhere{addr: r.addr}, servers)
+	disk, err := r.openDisk()
 	if err != nil {
-		return fmt.Errorf("%w: %w", raft.ErrConfig, err)
+		return err
 	}
-	return nil
+	err = hraft.BootstrapCluster(r.config(hclog.NewNullLogger()), disk.logs, disk.stable, disk.snapshots, nowhere{addr: r.addr}, servers)
+	switch {
+	case errors.Is(err, hraft.ErrCantBootstrap):
+		err = fmt.Errorf("hashicorp: %s holds the log of another group: give another folder", r.g.data)
+	case err != nil:
+		err = fmt.Errorf("%w: %w", raft.ErrConfig, err)
+	}
+	return errors.Join(err, disk.close())
 }
 
 func (g *Group) listen(id raft.ID, addr string) (transports.Carrier, error) {
@@ -317,15 +329,6 @@ func (g *Group) Close() error {
 		g.err = g.network.Close()
 	})
 	return g.err
-}
-
-// compactable returns what every replica has applied.
-func (g *Group) compactable() uint64 {
-	least := g.applied[0].Load()
-	for i := 1; i < len(g.applied); i++ {
-		least = min(least, g.applied[i].Load())
-	}
-	return least
 }
 
 // nowhere is a transport for writing a configuration, which only asks how addresses are written.

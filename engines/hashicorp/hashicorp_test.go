@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	conformance.Run(t, hashicorp.Engine(), engines.Place{Transport: mem.Kind()}, engines.Place{Transport: tcp.Plain()}, engines.Place{Transport: tcp.TLS()},
-		engines.Place{Transport: quic.PerClass()})
+		engines.Place{Transport: quic.PerClass()}, engines.Place{Transport: mem.Kind(), Data: t.TempDir()})
 }
 
 func BenchmarkCommit(b *testing.B) {

@@ -3,8 +3,8 @@ package hashicorp
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,41 +12,32 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/hashicorp/go-hclog"
 	hraft "github.com/hashicorp/raft"
 
 	"github.com/raftbench/raftbench/cluster"
-	"github.com/raftbench/raftbench/engines"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/transports"
 )
 
-// replica is one member of the group. It is the library's state machine.
+// replica is one member of the group.
 type replica struct {
 	g     *Group
 	id    raft.ID
 	addr  string
-	store *store
+	store *store // nil if it is on a disk
 
 	life    sync.RWMutex // held for reading while a life of the replica is used
 	raft    *hraft.Raft  // nil while crashed
 	streams *streams
 	net     *transport
-	down    chan struct{} // closed when this life is over and nothing will be answered any more
+	disk    *disk
+	machine *machine
+	last    cluster.Status // of the life before, while crashed
+	down    chan struct{}  // closed when this life is over and nothing will be answered any more
 	answers *answers
 
 	messages, appends, entries, bytes, elections, rejections, writes atomic.Uint64
-
-	// The state machine, touched by one goroutine of the library at a time.
-	machine sync.Mutex
-	digest  xxhash.Digest
-	applied uint64
-	term    uint64       // of the last entry
-	boxed   any          // that term, as it is answered
-	run     raft.Entries // scratch
-	results []any        // scratch
-	pruning cluster.Pruning
 
 	closing sync.Mutex // one crash at a time
 }
@@ -60,12 +51,6 @@ func idOf(id hraft.ServerID) raft.ID {
 
 // open starts a life of the replica on a carrier.
 func (r *replica) open(carrier transports.Carrier) error {
-	r.store.mu.RLock()
-	digest, applied, term := r.store.digest, r.store.applied, r.store.appliedTerm
-	r.store.mu.RUnlock()
-	r.machine.Lock()
-	r.digest, r.applied, r.term, r.boxed = digest, applied, term, term
-	r.machine.Unlock()
 	streams := newStreams(r.g.identity, r.id, carrier, r.g.idOf, &r.bytes, &r.writes)
 	for _, peer := range r.g.replicas {
 		if far := r.g.reach(r.id, peer.id); peer != r && far != open {
@@ -77,12 +62,16 @@ func (r *replica) open(carrier transports.Carrier) error {
 		MaxRPCsInFlight: r.g.options.MaxInFlight, Timeout: dialTimeout, Logger: logger})
 	r.life.Lock()
 	defer r.life.Unlock()
-	r.streams = streams
-	r.net = &transport{NetworkTransport: net, r: r, pipelines: map[*pipeline]bool{}}
-	node, err := hraft.NewRaft(r.config(logger), r, r.store, r.store, r.store, r.net)
+	disk, err := r.openDisk()
 	if err != nil {
-		net.Close()
-		return fmt.Errorf("%w: %w", raft.ErrConfig, err)
+		return errors.Join(err, net.Close())
+	}
+	r.streams, r.disk, r.machine = streams, disk, newMachine(r)
+	logs := &told{disk.logs, r.stored}
+	r.net = &transport{NetworkTransport: net, r: r, pipelines: map[*pipeline]bool{}}
+	node, err := hraft.NewRaft(r.config(logger), r.machine, logs, disk.stable, disk.snapshots, r.net)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", raft.ErrConfig, err), net.Close(), disk.close())
 	}
 	r.raft, r.down = node, make(chan struct{})
 	r.answers = newAnswers(r)
@@ -99,6 +88,14 @@ func (r *replica) open(carrier transports.Carrier) error {
 	return nil
 }
 
+// openDisk opens what survives the replica's lives.
+func (r *replica) openDisk() (*disk, error) {
+	if r.store != nil {
+		return r.store.disk(), nil
+	}
+	return openFiles(filepath.Join(r.g.data, fmt.Sprintf("replica-%d", r.id)))
+}
+
 func (r *replica) config(logger hclog.Logger) *hraft.Config {
 	c := hraft.DefaultConfig()
 	c.LocalID = serverID(r.id)
@@ -107,11 +104,17 @@ func (r *replica) config(logger hclog.Logger) *hraft.Config {
 	c.CommitTimeout = commitTimeout
 	c.MaxAppendEntries, c.BatchApplyCh = r.g.options.MaxAppendEntries, true
 	c.PreVoteDisabled = !r.g.cfg.PreVote
-	c.SnapshotInterval, c.SnapshotThreshold, c.TrailingLogs = 1000*time.Hour, math.MaxUint64, math.MaxUint64
-	c.NoSnapshotRestoreOnStart = true
+	c.SnapshotInterval, c.SnapshotThreshold, c.TrailingLogs = snapshotInterval, math.MaxUint64, uint64(r.g.cfg.SnapshotTrailing)
+	if n := r.g.cfg.SnapshotEntries; n > 0 {
+		c.SnapshotThreshold = uint64(n)
+	}
 	c.Logger = logger
 	return c
 }
+
+// snapshotInterval is how often the library looks whether a snapshot is due, rather than its default of two minutes: a log
+// must not grow for that long.
+const snapshotInterval = 10 * time.Millisecond
 
 // commitTimeout is the least that the library allows, rather than its default of 50 ms. It is also how often a pipeline
 // sends a batch when nothing is proposed: a follower that fell behind by a hundred thousand entries, as happens under
@@ -159,7 +162,7 @@ func (r *replica) stored(last uint64) {
 
 // propose hands a proposal to the library.
 func (r *replica) propose(p *cluster.Proposal) {
-	engines.Begin(p, r.id)
+	p.Replica, p.Outcome, p.Err, p.Stages = r.id, cluster.Pending, nil, cluster.Stages{}
 	if len(p.Data) > raft.DefaultMaxEntryBytes {
 		p.Refuse(r.id, raft.ErrEntryTooLarge)
 		return
@@ -176,76 +179,29 @@ func (r *replica) propose(p *cluster.Proposal) {
 	r.life.RUnlock()
 }
 
-// Apply is not called: the library sees that ApplyBatch is there.
-func (r *replica) Apply(log *hraft.Log) any { return r.ApplyBatch([]*hraft.Log{log})[0] }
-
-// ApplyBatch applies entries. Those that the library keeps to itself, such as a leader's first, count as empty ones.
-func (r *replica) ApplyBatch(logs []*hraft.Log) []any {
-	r.machine.Lock()
-	defer r.machine.Unlock()
-	r.run = raft.Entries{First: r.applied + 1, Bytes: r.run.Bytes[:0]}
-	r.results = r.results[:0]
-	for _, log := range logs {
-		for r.run.Last()+1 < log.Index {
-			r.run.Append(log.Term, nil)
-		}
-		if log.Type == hraft.LogCommand {
-			r.run.Append(log.Term, log.Data)
-		} else {
-			r.run.Append(log.Term, nil)
-		}
-		if r.term != log.Term {
-			r.term, r.boxed = log.Term, log.Term
-		}
-		r.results = append(r.results, r.boxed)
-	}
-	r.digest.Write(r.run.Bytes)
-	r.applied = r.run.Last()
-	now := r.g.Now()
-	if o := r.g.cfg.Observer; o != nil {
-		o.Applied(now, r.id, r.run)
-	}
-	if r.g.cfg.Events() {
-		r.g.cfg.Observer.Events(now, r.id, []raft.Event{{Kind: raft.EventCommitted, Index: r.applied, Term: r.term},
-			{Kind: raft.EventApplied, Index: r.applied, Term: r.term}})
-	}
-	r.g.applied[r.id-1].Store(r.applied)
-	if retain := r.g.cfg.Retain; retain > 0 && r.pruning.Due(r.run) {
-		if upTo := r.g.compactable(); upTo > retain {
-			r.store.checkpoint(r.applied, r.term, r.digest, min(upTo-retain, r.applied))
-		}
-	}
-	return r.results
-}
-
-// Snapshot refuses.
-func (r *replica) Snapshot() (hraft.FSMSnapshot, error) { return nil, errNoSnapshots }
-
-// Restore refuses: a restarted state machine is as of its checkpoint already.
-func (r *replica) Restore(io.ReadCloser) error { return errNoSnapshots }
-
 // status returns what the library tells of itself.
 func (r *replica) status() cluster.Status {
 	r.life.RLock()
-	node := r.raft
-	r.life.RUnlock()
-	r.machine.Lock()
-	applied, digest := r.applied, r.digest.Sum64()
-	r.machine.Unlock()
-	s := cluster.Status{Digest: digest, Status: raft.Status{ID: r.id, Applied: applied, Commit: applied}}
-	r.store.mu.RLock()
-	s.First, s.Last = r.store.first, r.store.last
-	s.Term = r.store.words["CurrentTerm"]
-	r.store.mu.RUnlock()
-	s.Durable = s.Last
-	if node == nil {
-		return s
+	defer r.life.RUnlock()
+	if r.raft == nil {
+		return r.last
 	}
-	s.Up, s.Role, s.Term, s.Commit = true, roleOf(node.State()), node.CurrentTerm(), max(node.CommitIndex(), applied)
+	return r.statusOf(r.raft)
+}
+
+// statusOf returns the status of a life that is not over. r.life is held.
+func (r *replica) statusOf(node *hraft.Raft) cluster.Status {
+	applied, digest := r.machine.now()
+	s := cluster.Status{Up: true, Digest: digest, Status: raft.Status{ID: r.id, Role: roleOf(node.State()), Term: node.CurrentTerm(),
+		Last: node.LastIndex(), Commit: max(node.CommitIndex(), applied), Applied: applied}}
+	s.Durable = s.Last
+	if s.First, _ = r.disk.logs.FirstIndex(); s.First == 0 { // an empty log
+		s.First = s.Last + 1
+	}
 	_, leader := node.LeaderWithID()
 	s.Leader = idOf(leader)
 	// What is no command never reaches the state machine.
-	if handed := node.AppliedIndex(); handed > applied && !r.store.commandIn(applied+1, handed) {
+	if handed := node.AppliedIndex(); handed > applied && !commandIn(r.disk.logs, applied+1, handed) {
 		s.Applied = handed
 	}
 	return s
@@ -271,14 +227,18 @@ func (r *replica) crash() {
 	shutdown := node.Shutdown()
 	r.net.closePipelines()
 	r.life.Lock() // those who propose have come back, since the library is closing
+	r.last = r.statusOf(node)
+	r.last.Up, r.last.Role = false, raft.Follower
 	r.raft = nil
 	r.life.Unlock()
 	_ = shutdown.Error()
 	close(r.down)
 	r.answers.end()
-	r.store.mu.RLock()
-	r.g.applied[r.id-1].Store(r.store.applied)
-	r.store.mu.RUnlock()
+	if err := r.disk.close(); err != nil {
+		r.life.Lock()
+		r.last.Err = err
+		r.life.Unlock()
+	}
 }
 
 // campaign makes a replica stand for election. The library has no call for it: a follower looks at once whether it has

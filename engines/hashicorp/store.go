@@ -2,19 +2,17 @@ package hashicorp
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
 	"sync"
 
-	"github.com/cespare/xxhash/v2"
 	hraft "github.com/hashicorp/raft"
 )
 
-// store is what survives a replica's crash: the library's log store, stable store and snapshot store in one. It keeps
-// the log in a ring, without a map or an object an entry.
+// store is what survives a replica's crash in memory: the library's log store, stable store and snapshot store in one. It
+// keeps the log in a ring, without a map or an object an entry. The library's own snapshot store in memory would show a
+// snapshot before it is complete.
 type store struct {
-	onStored func(last uint64) // told of each batch that was stored
-
 	mu    sync.RWMutex
 	ring  []hraft.Log // its length is a power of two
 	first uint64      // index of the first log; last+1 in an empty store
@@ -22,16 +20,12 @@ type store struct {
 	words map[string]uint64
 	keys  map[string][]byte
 
-	// The state machine as of its last checkpoint: logs up to applied may be gone.
-	applied, appliedTerm uint64
-	digest               xxhash.Digest
-	servers              hraft.Configuration
+	newest  *hraft.SnapshotMeta // nil if there is none
+	content []byte              // of the newest snapshot
 }
 
-func newStore(servers hraft.Configuration) *store {
-	s := &store{ring: make([]hraft.Log, 16384), first: 1, words: map[string]uint64{}, keys: map[string][]byte{}, servers: servers}
-	s.digest.Reset()
-	return s
+func newStore() *store {
+	return &store{ring: make([]hraft.Log, 16384), first: 1, words: map[string]uint64{}, keys: map[string][]byte{}}
 }
 
 func (s *store) at(i uint64) *hraft.Log { return &s.ring[i&uint64(len(s.ring)-1)] }
@@ -73,6 +67,7 @@ func (s *store) StoreLog(log *hraft.Log) error { return s.StoreLogs([]*hraft.Log
 // StoreLogs stores logs that follow those that are there.
 func (s *store) StoreLogs(logs []*hraft.Log) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, log := range logs {
 		if s.last < s.first { // an empty store begins wherever the first log says
 			s.first, s.last = log.Index, log.Index-1
@@ -82,10 +77,6 @@ func (s *store) StoreLogs(logs []*hraft.Log) error {
 		}
 		*s.at(log.Index) = *log
 		s.last = log.Index
-	}
-	s.mu.Unlock()
-	if s.onStored != nil && len(logs) > 0 {
-		s.onStored(logs[len(logs)-1].Index)
 	}
 	return nil
 }
@@ -102,11 +93,6 @@ func (s *store) grow() {
 func (s *store) DeleteRange(low, high uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deleteRange(low, high)
-	return nil
-}
-
-func (s *store) deleteRange(low, high uint64) {
 	low, high = max(low, s.first), min(high, s.last)
 	for i := low; i <= high; i++ {
 		*s.at(i) = hraft.Log{}
@@ -118,30 +104,11 @@ func (s *store) deleteRange(low, high uint64) {
 	default:
 		s.last = low - 1
 	}
-}
-
-// checkpoint keeps the state machine as of the applied index, and forgets logs up to compact, which is not later.
-func (s *store) checkpoint(applied, term uint64, digest xxhash.Digest, compact uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.applied, s.appliedTerm, s.digest = applied, term, digest
-	s.deleteRange(s.first, compact)
+	return nil
 }
 
 // IsMonotonic says that logs are stored without gaps.
 func (s *store) IsMonotonic() bool { return true }
-
-// commandIn reports whether there is anything for the state machine from low to high.
-func (s *store) commandIn(low, high uint64) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for i := max(low, s.first); i <= min(high, s.last); i++ {
-		if s.at(i).Type == hraft.LogCommand {
-			return true
-		}
-	}
-	return false
-}
 
 // Set and the three after it keep term and vote.
 func (s *store) Set(key, val []byte) error {
@@ -173,26 +140,55 @@ func (s *store) GetUint64(key []byte) (uint64, error) {
 	return s.words[string(key)], nil
 }
 
-// errNoSnapshots is what the library hears when it wants to send or take a snapshot, which it never has to.
-var errNoSnapshots = errors.New("hashicorp: snapshots are not used")
-
-// Create refuses.
-func (s *store) Create(hraft.SnapshotVersion, uint64, uint64, hraft.Configuration, uint64, hraft.Transport) (hraft.SnapshotSink, error) {
-	return nil, errNoSnapshots
+// Create begins a snapshot, which is there once its sink is closed.
+func (s *store) Create(version hraft.SnapshotVersion, index, term uint64, servers hraft.Configuration, serversIndex uint64,
+	_ hraft.Transport) (hraft.SnapshotSink, error) {
+	return &sink{store: s, meta: hraft.SnapshotMeta{Version: version, ID: fmt.Sprintf("%d-%d", term, index), Index: index, Term: term,
+		Configuration: servers, ConfigurationIndex: serversIndex}}, nil
 }
 
-// List returns the checkpoint, which the library takes for a snapshot that the state machine holds already.
+// List returns the newest snapshot.
 func (s *store) List() ([]*hraft.SnapshotMeta, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.applied == 0 {
+	if s.newest == nil {
 		return nil, nil
 	}
-	return []*hraft.SnapshotMeta{{Version: hraft.SnapshotVersionMax, ID: "checkpoint", Index: s.applied, Term: s.appliedTerm,
-		Configuration: s.servers, ConfigurationIndex: 1}}, nil
+	return []*hraft.SnapshotMeta{s.newest}, nil
 }
 
-// Open refuses.
-func (s *store) Open(string) (*hraft.SnapshotMeta, io.ReadCloser, error) {
-	return nil, nil, errNoSnapshots
+// Open opens the newest snapshot, which stays as it is.
+func (s *store) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.newest == nil || s.newest.ID != id {
+		return nil, nil, fmt.Errorf("hashicorp: there is no snapshot %q any more", id)
+	}
+	return s.newest, io.NopCloser(bytes.NewReader(s.content)), nil
 }
+
+// sink takes the content of a snapshot in.
+type sink struct {
+	store   *store
+	meta    hraft.SnapshotMeta
+	content []byte
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.content = append(s.content, p...)
+	return len(p), nil
+}
+
+// Close makes the snapshot the newest, unless there is a newer one.
+func (s *sink) Close() error {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	if newest := s.store.newest; newest == nil || newest.Index <= s.meta.Index {
+		s.meta.Size = int64(len(s.content))
+		s.store.newest, s.store.content = &s.meta, s.content
+	}
+	return nil
+}
+
+func (s *sink) ID() string    { return s.meta.ID }
+func (s *sink) Cancel() error { return nil }

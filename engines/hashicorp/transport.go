@@ -2,6 +2,7 @@ package hashicorp
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -83,6 +84,13 @@ func (t *transport) RequestVote(id hraft.ServerID, target hraft.ServerAddress, a
 func (t *transport) RequestPreVote(id hraft.ServerID, target hraft.ServerAddress, args *hraft.RequestPreVoteRequest, resp *hraft.RequestPreVoteResponse) error {
 	t.r.messages.Add(2)
 	return t.NetworkTransport.RequestPreVote(id, target, args, resp)
+}
+
+func (t *transport) InstallSnapshot(id hraft.ServerID, target hraft.ServerAddress, args *hraft.InstallSnapshotRequest,
+	resp *hraft.InstallSnapshotResponse, data io.Reader) error {
+	t.r.messages.Add(2)
+	t.r.event(raft.Event{Kind: raft.EventChunk, Peer: idOf(id), Index: args.LastLogIndex, Bytes: int(args.Size)})
+	return t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
 }
 
 // pipeline is the library's, with its requests counted.

@@ -1,6 +1,6 @@
 // Package labadapter drives the raft core as the MIT 6.824 lab wants a Raft to look: Make, Start, GetState, Kill, a
 // persister, an apply channel, and remote calls whose reply answers the very call. It is an example: it shows all that
-// such a driver has to do, and leaves out snapshots (part 2D).
+// such a driver has to do, snapshots (part 2D) included.
 //
 // To put the core under the course's own tests, let a *labrpc.ClientEnd be the Peer, the course's Persister the
 // Persister, and Handle the method that is called:
@@ -26,17 +26,24 @@ type Peer interface {
 	Call(request, reply *raft.Message) bool
 }
 
-// Persister keeps a replica's state over its crashes.
+// Persister keeps a replica's state, and its service's newest snapshot, over its crashes: both together or neither.
 type Persister interface {
-	SaveRaftState(state []byte)
+	Save(state, snapshot []byte)
 	ReadRaftState() []byte // as it was last saved; empty if it never was
+	ReadSnapshot() []byte
 }
 
-// ApplyMsg tells the service that a command is committed.
+// ApplyMsg tells the service that a command is committed, or that it goes on from a snapshot of another replica's service.
+// What it had saved itself it reads from the Persister when it starts.
 type ApplyMsg struct {
 	CommandValid bool
 	Command      any
 	CommandIndex int
+
+	SnapshotValid bool
+	Snapshot      []byte
+	SnapshotTerm  int
+	SnapshotIndex int
 }
 
 // Config is what the lab leaves to the implementation: see raft.Config.
@@ -44,13 +51,16 @@ type Config struct {
 	Strategy                   raft.Strategy
 	Heartbeat, ElectionTimeout time.Duration
 	Seed                       uint64
+	MaxLagBytes                int
 }
 
-// state is what is saved. Entries begin at index 1.
+// state is what is saved beside the service's snapshot.
 type state struct {
-	Term    uint64
-	Vote    raft.ID
-	Entries raft.Entries
+	Term     uint64
+	Vote     raft.ID
+	PrevTerm uint64       // of the entry before Entries
+	Entries  raft.Entries // begin at the latest after the snapshot
+	Snapshot raft.Snapshot
 }
 
 // encode writes what is saved, and commands.

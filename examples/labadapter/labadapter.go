@@ -17,20 +17,30 @@ type Raft struct {
 	origin    time.Time
 	persister Persister
 
-	mu    sync.Mutex
-	node  *raft.Node
-	saved state
-	timer *time.Timer
-	dead  bool
-	done  chan struct{} // closed when it is dead
-	queue []ApplyMsg
-	ready *sync.Cond // something is in the queue, or the replica is dead
+	mu        sync.Mutex
+	node      *raft.Node
+	saved     state                // but for Entries and PrevTerm: the node has them
+	snapshot  []byte               // the content of saved.Snapshot
+	sending   map[raft.ID]outgoing // snapshots on their way to peers
+	receiving []byte               // what has come of a peer's
+	timer     *time.Timer
+	dead      bool
+	done      chan struct{} // closed when it is dead
+	queue     []ApplyMsg
+	ready     *sync.Cond // something is in the queue, or the replica is dead
+}
+
+// outgoing is a snapshot that a peer is being sent, which may be older than the newest.
+type outgoing struct {
+	index   uint64
+	content []byte
 }
 
 // Make starts the replica peers[me] from what persister holds. What is committed goes to applyCh in order, until Kill;
 // then applyCh is closed, whether anybody reads from it or not. Commands are of types that encoding/gob knows.
 func Make(peers []Peer, me int, persister Persister, applyCh chan<- ApplyMsg, cfg Config) (*Raft, error) {
-	rf := &Raft{peers: peers, origin: time.Now(), persister: persister, saved: state{Entries: raft.Entries{First: 1}}, done: make(chan struct{})}
+	rf := &Raft{peers: peers, origin: time.Now(), persister: persister, saved: state{Entries: raft.Entries{First: 1}},
+		snapshot: persister.ReadSnapshot(), sending: map[raft.ID]outgoing{}, done: make(chan struct{})}
 	rf.ready = sync.NewCond(&rf.mu)
 	if b := persister.ReadRaftState(); len(b) > 0 {
 		err := gob.NewDecoder(bytes.NewReader(b)).Decode(&rf.saved)
@@ -38,7 +48,7 @@ func Make(peers []Peer, me int, persister Persister, applyCh chan<- ApplyMsg, cf
 			return nil, fmt.Errorf("labadapter: the saved state of replica %d: %w", me, err)
 		}
 	}
-	log := raft.NewLog(1, 0)
+	log := raft.NewLog(rf.saved.Entries.First, rf.saved.PrevTerm)
 	log.AppendEntries(rf.saved.Entries)
 	var voters []raft.ID
 	for i := range peers {
@@ -46,7 +56,8 @@ func Make(peers []Peer, me int, persister Persister, applyCh chan<- ApplyMsg, cf
 	}
 	var err error
 	rf.node, err = raft.New(0, raft.Config{ID: raft.ID(me + 1), Voters: voters, Strategy: cfg.Strategy, Heartbeat: cfg.Heartbeat,
-		ElectionTimeout: cfg.ElectionTimeout, Seed: cfg.Seed}, raft.Saved{Term: rf.saved.Term, Vote: rf.saved.Vote, Log: log})
+		ElectionTimeout: cfg.ElectionTimeout, Seed: cfg.Seed, MaxLagBytes: cfg.MaxLagBytes},
+		raft.Saved{Term: rf.saved.Term, Vote: rf.saved.Vote, Log: log, Snapshot: rf.saved.Snapshot})
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +76,27 @@ func (rf *Raft) Start(command any) (index, term int, isLeader bool) {
 		index, term, isLeader = int(i), int(t), err == nil
 	})
 	return index, term, isLeader
+}
+
+// Snapshot says that the service has everything up to a command in a snapshot: the log before it may go. The service must
+// have got that command, or a snapshot that holds it, from applyCh. An older one than the newest is ignored.
+func (rf *Raft) Snapshot(index int, snapshot []byte) {
+	rf.do(func(now raft.Time) {
+		term, held := rf.node.Log().Term(uint64(index))
+		if held && uint64(index) <= rf.node.Status().Applied {
+			rf.keep(now, raft.Snapshot{Index: uint64(index), Term: term, Bytes: uint64(len(snapshot))}, snapshot)
+		}
+	})
+}
+
+// keep saves a snapshot, if it is the newest, and tells the core.
+func (rf *Raft) keep(now raft.Time, s raft.Snapshot, content []byte) {
+	if s.Index <= rf.saved.Snapshot.Index {
+		return
+	}
+	rf.saved.Snapshot, rf.snapshot = s, content
+	rf.persist()
+	rf.node.SnapshotSaved(now, s)
 }
 
 // GetState returns the replica's term, and whether it believes that it leads.
@@ -113,19 +145,41 @@ func (rf *Raft) do(input func(now raft.Time)) (replies []raft.Message) {
 	now := raft.Time(time.Since(rf.origin))
 	input(now)
 	for out := rf.node.Take(); !out.Empty(); out = rf.node.Take() {
-		rf.save(out.Save)
+		if out.Save.Seq != 0 {
+			rf.saved.Term, rf.saved.Vote = out.Save.Term, out.Save.Vote
+		}
+		if out.Save.Seq != 0 || out.Compact != 0 {
+			rf.persist()
+		}
 		for _, m := range out.Messages {
-			if m.Type == raft.AppendEntries || m.Type == raft.RequestVote {
+			switch m.Type {
+			case raft.AppendEntries, raft.RequestVote, raft.InstallSnapshot:
 				m = m.Clone() // the call outlives the core's memory
+				rf.fill(&m)
 				go rf.call(&m)
-			} else {
+			default:
 				replies = append(replies, m)
 			}
+		}
+		if s := out.Restore; s.Index != 0 {
+			rf.queue = append(rf.queue, ApplyMsg{SnapshotValid: true, Snapshot: rf.snapshot, SnapshotTerm: int(s.Term),
+				SnapshotIndex: int(s.Index)})
+			rf.ready.Broadcast()
 		}
 		for _, run := range out.Apply {
 			rf.enqueue(run)
 		}
+		whole := rf.receive(out.Chunks)
 		rf.node.Saved(now, out.Save.Seq)
+		if whole.Index != 0 {
+			rf.keep(now, whole, rf.receiving)
+			rf.receiving = nil
+		}
+	}
+	for to, from := range rf.sending {
+		if rf.node.Sending(to) != from.index {
+			delete(rf.sending, to)
+		}
 	}
 	rf.timer.Reset(rf.node.Deadline().Sub(now))
 	return replies
@@ -138,26 +192,47 @@ func (rf *Raft) call(request *raft.Message) {
 	}
 }
 
-// save writes the whole state anew, as the lab's persister wants it.
-func (rf *Raft) save(s raft.Save) {
-	if s.Seq == 0 {
+// fill gives an InstallSnapshot its part of the snapshot, which the core only names. A peer is sent all of the one that was
+// the newest when its first part went.
+func (rf *Raft) fill(m *raft.Message) {
+	if m.Type != raft.InstallSnapshot {
 		return
 	}
-	e := &rf.saved.Entries
-	if s.TruncateFrom != 0 {
-		kept := raft.Entries{First: 1}
-		for old := range e.All() {
-			if old.Index < s.TruncateFrom {
-				kept.Append(old.Term, old.Data)
-			}
+	from := rf.sending[m.To]
+	if from.index != m.Snapshot.Index {
+		from = outgoing{rf.saved.Snapshot.Index, rf.snapshot}
+		rf.sending[m.To] = from
+	}
+	m.Chunk = from.content[m.Offset:][:m.ChunkBytes]
+}
+
+// receive collects parts of a snapshot, which come in order, and returns which one is whole now.
+func (rf *Raft) receive(chunks []raft.Chunk) (whole raft.Snapshot) {
+	for i := range chunks {
+		c := &chunks[i]
+		if c.Offset == 0 {
+			rf.receiving, whole = nil, raft.Snapshot{}
 		}
-		*e = kept
+		if rf.receiving = append(rf.receiving, c.Data...); c.Last() {
+			whole = c.Snapshot
+		}
 	}
-	for _, run := range s.Entries {
+	return whole
+}
+
+// persist writes the whole state anew, as the lab's persister wants it. Right after a Take the node's log is what has to be
+// saved.
+func (rf *Raft) persist() {
+	log := rf.node.Log()
+	rf.saved.PrevTerm, _ = log.Term(log.First() - 1)
+	e := raft.Entries{First: log.First()}
+	for i := log.First(); i <= log.Last(); {
+		run := log.Slice(i, log.Last())
 		e.Bytes, e.Count = append(e.Bytes, run.Bytes...), e.Count+run.Count
+		i = run.Last() + 1
 	}
-	rf.saved.Term, rf.saved.Vote = s.Term, s.Vote
-	rf.persister.SaveRaftState(encode(rf.saved))
+	rf.saved.Entries = e
+	rf.persister.Save(encode(rf.saved), rf.snapshot)
 }
 
 func (rf *Raft) enqueue(run raft.Entries) {

@@ -3,23 +3,25 @@ package labadapter
 import (
 	"flag"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/raftbench/raftbench/cluster"
 	"github.com/raftbench/raftbench/lab"
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/results"
 	"github.com/raftbench/raftbench/strategies"
 )
 
-var all = flag.Bool("all", false, "play all of parts 2A and 2C too: a minute and more")
+var all = flag.Bool("all", false, "play all of parts 2A, 2C and 2D too: two minutes")
 
 // always are the tests of those parts that are played in any case: crashes, with calls to the dead that hang for seconds,
-// and calls that are lost.
-var always = []string{"Persist3", "UnreliableAgree"}
+// calls that are lost, and snapshots.
+var always = []string{"Persist3", "UnreliableAgree", "SnapshotBasic", "SnapshotInstallCrash", "SnapshotAllCrash", "SnapshotInit"}
 
 // The driver passes the lab's tests on a network of calls. They run on the wall clock and sleep most of the time.
 //
@@ -39,11 +41,20 @@ func TestLab(t *testing.T) {
 			t.Run(test.Suite+"/"+test.Name, func(t *testing.T) {
 				t.Parallel()
 				for range 5 {
+					var n *network
 					r := lab.Play(t.Context(), test, lab.Settings{Strategy: eager, Heartbeat: 100 * time.Millisecond,
-						ElectionTimeout: lab.DefaultElectionTimeout, Seed: 1, Open: open})
+						ElectionTimeout: lab.DefaultElectionTimeout, Seed: 1,
+						Open: func(cfg cluster.Config, m *lab.Meter) (cluster.Cluster, error) {
+							c, err := open(cfg, m)
+							n, _ = c.(*network)
+							return c, err
+						}})
 					switch r.Status {
 					case results.OK:
 						passed.Add(1)
+						if strings.HasPrefix(test.Name, "SnapshotInstall") && n.restored == 0 {
+							t.Error("no service got another's snapshot")
+						}
 						t.Logf("%.1f s, %d RPCs, %d bytes, %d committed", r.Lab.Total.Seconds(), r.Lab.RPCs, r.Lab.Bytes(), r.Lab.Committed)
 						return
 					case results.Inconclusive:
@@ -182,5 +193,62 @@ func TestStateSurvives(t *testing.T) {
 	d.state = []byte("nonsense")
 	if _, err := Make([]Peer{nil}, 0, d, applyCh, Config{Strategy: strategy}); err == nil {
 		t.Error("a damaged state is taken")
+	}
+}
+
+// A service's snapshot takes the log before it along, survives with the rest of the log, and is given to a peer in the call
+// that lacks it; what the service is too late with, or has not got yet, is ignored.
+func TestSnapshotReplacesTheLog(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	strategy, err := strategies.Parse("eager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Strategy: strategy, Heartbeat: time.Second, ElectionTimeout: time.Hour}
+	d := &disk{}
+	applyCh := make(chan ApplyMsg)
+	rf, err := Make([]Peer{nil, nil}, 0, d, applyCh, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := raft.Entries{First: 1}
+	for range 100 {
+		command := any("command")
+		entries.Append(1, encode(&command))
+	}
+	rf.Handle(&raft.Message{Type: raft.AppendEntries, From: 2, To: 1, Term: 1, Seq: 1, Entries: entries, Commit: 90}, &raft.Message{})
+	for range 90 {
+		<-applyCh
+	}
+	whole := len(d.state)
+	rf.Snapshot(91, []byte("not committed"))
+	if len(d.snapshot) > 0 {
+		t.Fatalf("a snapshot of what is not applied was saved: %q", d.snapshot)
+	}
+	rf.Snapshot(90, []byte("ninety"))
+	rf.Snapshot(50, []byte("late"))
+	if string(d.snapshot) != "ninety" || len(d.state) > whole/4 {
+		t.Errorf("saved %q with %d bytes of state, want \"ninety\" with far less than %d", d.snapshot, len(d.state), whole)
+	}
+
+	newer := raft.Snapshot{Index: 200, Term: 1, Bytes: 7}
+	var reply raft.Message
+	for seq, part := range []string{"two ", "hun"} {
+		rf.Handle(&raft.Message{Type: raft.InstallSnapshot, From: 2, To: 1, Term: 1, Seq: uint64(seq + 2), Snapshot: newer,
+			Offset: uint64(4 * seq), Chunk: []byte(part)}, &reply)
+	}
+	if !reply.Success || reply.Match != 200 || string(d.snapshot) != "two hun" {
+		t.Errorf("answered %+v with %q saved, want success", reply, d.snapshot)
+	}
+	if msg := <-applyCh; !msg.SnapshotValid || msg.CommandValid || msg.SnapshotIndex != 200 || msg.SnapshotTerm != 1 || string(msg.Snapshot) != "two hun" {
+		t.Errorf("the service got %+v, want the snapshot", msg)
+	}
+	rf.Kill()
+	if rf, err = Make([]Peer{nil, nil}, 0, d, make(chan ApplyMsg), cfg); err != nil {
+		t.Fatal(err)
+	}
+	rf.Kill()
+	if s := rf.node.Status(); s.First != 201 || s.Applied != 200 {
+		t.Errorf("the next life begins with %+v, want a log after 200", s)
 	}
 }

@@ -1,7 +1,10 @@
 package labadapter
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -29,18 +32,30 @@ type network struct {
 	readers    []chan struct{} // closed when a replica's service has ended
 	cut        map[[2]raft.ID]bool
 	conditions cluster.Conditions
+	values     [][]byte // as they were first applied by a service, from index 1
+	broken     error    // the first difference of a snapshot to those
+	restored   int      // snapshots that services got from others
 }
 
 // disk is a Persister whose owner may be cut off from it: what a killed replica still does must not be saved.
 type disk struct {
-	mu    sync.Mutex
-	state []byte
+	mu              sync.Mutex
+	state, snapshot []byte
+	size            func(state int) // is told how large the state is, if not nil
 }
 
-func (d *disk) SaveRaftState(state []byte) {
+func (d *disk) Save(state, snapshot []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state = state
+	if d.state, d.snapshot = state, snapshot; d.size != nil {
+		d.size(len(state))
+	}
+}
+
+func (d *disk) ReadSnapshot() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.snapshot
 }
 
 func (d *disk) ReadRaftState() []byte {
@@ -52,8 +67,8 @@ func (d *disk) ReadRaftState() []byte {
 func open(cfg cluster.Config, meter *lab.Meter) (cluster.Cluster, error) {
 	n := &network{cfg: cfg, meter: meter, origin: time.Now(), closed: make(chan struct{}), cut: map[[2]raft.ID]bool{},
 		random: rand.New(rand.NewPCG(cfg.Seed, 1)), replicas: make([]*Raft, cfg.Replicas), readers: make([]chan struct{}, cfg.Replicas)}
-	for range cfg.Replicas {
-		n.disks = append(n.disks, &disk{})
+	for i := range cfg.Replicas {
+		n.disks = append(n.disks, &disk{size: func(state int) { meter.State(raft.ID(i+1), uint64(state)) }})
 	}
 	for id := raft.ID(1); id <= raft.ID(cfg.Replicas); id++ {
 		if err := n.Restart(id); err != nil {
@@ -81,7 +96,7 @@ func (e end) Call(request, reply *raft.Message) bool {
 	n.calls.Add(1)
 	n.mu.Unlock()
 	defer n.calls.Done()
-	n.meter.Request(transports.EncodedSize(request))
+	n.meter.Request(encodedSize(request))
 	lost, delay := n.fate(false)
 	n.pause(delay)
 	target := n.reach(e.from, e.to)
@@ -98,9 +113,12 @@ func (e end) Call(request, reply *raft.Message) bool {
 		return false
 	}
 	n.pause(delay)
-	n.meter.Reply(transports.EncodedSize(reply))
+	n.meter.Reply(encodedSize(reply))
 	return true
 }
+
+// encodedSize is what a lab.Meter counts: the encoded message, without the prefix that it has in a stream.
+func encodedSize(m *raft.Message) int { return len(transports.AppendMessage(nil, m)) + m.EntryBytes() }
 
 func (n *network) fate(reply bool) (bool, time.Duration) {
 	n.mu.Lock()
@@ -185,8 +203,12 @@ func (n *network) Restart(id raft.ID) error {
 		peers = append(peers, end{n, id, to})
 	}
 	applyCh, done := make(chan ApplyMsg), make(chan struct{})
+	service := &service{n: n, id: id}
+	if snapshot := n.disks[id-1].ReadSnapshot(); len(snapshot) > 0 {
+		service.restore(snapshot)
+	}
 	rf, err := Make(peers, int(id-1), n.disks[id-1], applyCh, Config{Strategy: n.cfg.Strategy, Heartbeat: n.cfg.Heartbeat,
-		ElectionTimeout: n.cfg.ElectionTimeout, Seed: n.cfg.Seed})
+		ElectionTimeout: n.cfg.ElectionTimeout, Seed: n.cfg.Seed, MaxLagBytes: n.cfg.MaxLagBytes})
 	if err != nil {
 		return err
 	}
@@ -196,12 +218,58 @@ func (n *network) Restart(id raft.ID) error {
 	go func() {
 		defer close(done)
 		for msg := range applyCh {
-			run := raft.Entries{First: uint64(msg.CommandIndex)}
-			run.Append(1, msg.Command.([]byte))
-			n.cfg.Observer.Applied(n.Now(), id, run)
+			if msg.SnapshotValid {
+				n.mu.Lock()
+				n.restored++
+				n.mu.Unlock()
+				service.restore(msg.Snapshot)
+			} else {
+				service.apply(rf, msg)
+			}
 		}
 	}()
 	return nil
+}
+
+// service is what a replica serves: as the course's, it keeps all values, and they are its snapshot.
+type service struct {
+	n      *network
+	id     raft.ID
+	values [][]byte
+}
+
+// apply takes a snapshot at the course's indexes.
+func (s *service) apply(rf *Raft, msg ApplyMsg) {
+	value := msg.Command.([]byte)
+	run := raft.Entries{First: uint64(msg.CommandIndex)}
+	run.Append(1, value)
+	s.values = append(s.values, value)
+	s.n.mu.Lock()
+	if msg.CommandIndex > len(s.n.values) {
+		s.n.values = append(s.n.values, value)
+	}
+	s.n.mu.Unlock()
+	s.n.cfg.Observer.Applied(s.n.Now(), s.id, run)
+	if every := s.n.cfg.SnapshotEntries; every > 0 && (msg.CommandIndex+1)%every == 0 {
+		rf.Snapshot(msg.CommandIndex, encode(s.values))
+	}
+}
+
+// restore compares what a snapshot holds with what was applied.
+func (s *service) restore(snapshot []byte) {
+	s.values = nil
+	err := gob.NewDecoder(bytes.NewReader(snapshot)).Decode(&s.values)
+	s.n.mu.Lock()
+	for i, value := range s.values {
+		if err == nil && (i >= len(s.n.values) || !bytes.Equal(value, s.n.values[i])) {
+			err = fmt.Errorf("replica %d got a snapshot of %d values, of which that at %d was never applied", s.id, len(s.values), i+1)
+		}
+	}
+	if s.n.broken == nil {
+		s.n.broken = err
+	}
+	s.n.mu.Unlock()
+	s.n.cfg.Observer.Restored(s.n.Now(), s.id, raft.Snapshot{Index: uint64(len(s.values)), Bytes: uint64(len(snapshot))})
 }
 
 func (n *network) Cut(from, to raft.ID, _ cluster.CutKind) { n.set(from, to, true) }
@@ -246,7 +314,7 @@ func (n *network) Close() error {
 	close(n.closed)
 	n.mu.Unlock()
 	n.calls.Wait()
-	return nil
+	return n.broken
 }
 
 // What lab's tests do not ask for.

@@ -44,6 +44,17 @@ func Open(d *Disk) (storage.Storage, error) {
 	return &memory{d}, nil
 }
 
+// State returns what the disk holds as it stands, for looking only: a log that the snapshot has overtaken is still there.
+func (d *Disk) State() storage.State {
+	s := storage.State{Term: d.term, Vote: d.vote, Log: d.log}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.newest != nil {
+		s.Snapshot = d.newest.Snapshot
+	}
+	return s
+}
+
 // memory is a Disk while it is in use. The lock is for the snapshots; log, term and vote belong to one goroutine.
 type memory struct{ *Disk }
 
@@ -76,7 +87,7 @@ func (m *memory) Save(s raft.Save) bool {
 
 func (m *memory) Compact(index uint64) { m.log.Compact(min(index, m.snapshot().Index, m.log.Last())) }
 
-func (m *memory) Reset(index, term uint64) { m.log = raft.NewLog(index+1, term) }
+func (m *memory) Reset(index, term uint64) { m.log.Reset(index+1, term) }
 
 func (m *memory) CreateSnapshot(index, term uint64) (storage.SnapshotWriter, error) {
 	if index == 0 {

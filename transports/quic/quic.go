@@ -115,7 +115,11 @@ func (n *network) listen(cfg transports.Config) (*carrier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("quic: %w", err)
 	}
-	if c.udp, err = net.ListenUDP("udp", addr); err != nil {
+	err = cfg.OnHost(func() (err error) {
+		c.udp, err = net.ListenUDP("udp", addr)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	// Whether this has worked is looked at below: quic-go tries once more, by force if it may.

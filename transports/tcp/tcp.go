@@ -52,7 +52,7 @@ func (n network) Endpoint(cfg transports.Config) (transports.Transport, error) {
 
 // Listen implements transports.Layer.
 func (n network) Listen(cfg transports.Config) (transports.Carrier, error) {
-	c := &carrier{}
+	c := &carrier{cfg: cfg}
 	if n.authority != nil {
 		secure, err := newSecurity(n.authority, cfg.Self)
 		if err != nil {
@@ -63,7 +63,11 @@ func (n network) Listen(cfg transports.Config) (transports.Carrier, error) {
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	// Go offers multipath TCP on listeners by default. It is another protocol, with other costs.
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), "tcp", cfg.Listen)
+	var l net.Listener
+	err := cfg.OnHost(func() (err error) {
+		l, err = lc.Listen(context.Background(), "tcp", cfg.Listen)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("tcp: %w", err)
 	}
@@ -79,6 +83,7 @@ func (network) Close() error { return nil }
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}
 
 type carrier struct {
+	cfg      transports.Config
 	listener *net.TCPListener
 	dialer   net.Dialer
 	secure   *security // nil: plain
@@ -92,7 +97,11 @@ func (c *carrier) Close() error {
 }
 
 func (c *carrier) Dial(ctx context.Context, addr string) (transports.Conn, error) {
-	nc, err := c.dialer.DialContext(ctx, "tcp", addr)
+	var nc net.Conn
+	err := c.cfg.OnHost(func() (err error) {
+		nc, err = c.dialer.DialContext(ctx, "tcp", addr)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package sim
+package netem
 
 import (
 	"embed"
@@ -19,7 +19,7 @@ import (
 	"github.com/raftbench/raftbench/raft"
 )
 
-// Topology is a table of round trips between regions.
+// Topology is a network: a table of round trips between regions, and what else its links do.
 //
 // As text it is CSV, with comments after #: a header with "region", or nothing, and the regions' names; then a row for
 // each region in the same order, its name and its round trips in milliseconds. The diagonal is the round trip between
@@ -31,20 +31,33 @@ type Topology struct {
 	Regions []string
 	// RoundTrips are rows from one region to all; the way there takes half of it.
 	RoundTrips [][]time.Duration
+	// Link is what links do besides; its Delay is not used. Of a file that a user wrote it is the zero value.
+	Link Link
 }
 
-//go:embed topologies/*.csv
-var topologyFiles embed.FS
+//go:embed networks/*.csv
+var files embed.FS
+
+// builtIn is the table of networks that are built in: each has a file in networks with its round trips and its source,
+// and here what its links do besides.
+var builtIn = []struct {
+	name string
+	link Link
+}{
+	{"lan", Link{}},
+	{"zones", Link{}},
+	{"regions", Link{}},
+	{"wan-lossy", Link{Loss: 0.01, Rate: 100e6}},
+	{"mobile", Link{Jitter: 10 * time.Millisecond, Distribution: Normal, Loss: 0.01, LossBurst: 3, Rate: 9e6, QueueBytes: 1 << 20}},
+	{"aws-2017", Link{}},
+	{"ibm-cloud", Link{}},
+}
 
 // Topologies lists the names of the topologies that are built in.
 func Topologies() []string {
 	var names []string
-	files, err := fs.ReadDir(topologyFiles, "topologies")
-	if err != nil {
-		panic(err) // it is part of the program
-	}
-	for _, f := range files {
-		names = append(names, strings.TrimSuffix(f.Name(), ".csv"))
+	for _, b := range builtIn {
+		names = append(names, b.name)
 	}
 	return names
 }
@@ -56,16 +69,17 @@ const MaxTopologyBytes = 1 << 20
 // LoadTopology returns a built-in topology, or reads a file if name has a dot or a slash, or takes name for the table
 // itself if it has semicolons, which stand for the ends of lines: "region,a,b;a,,31;b,,". Errors are one line.
 func LoadTopology(name string) (*Topology, error) {
-	text, called := name, name
+	text, called, link := name, name, Link{}
 	if strings.Contains(name, ";") {
 		text, called = strings.ReplaceAll(name, ";", "\n"), "given"
 	} else {
-		read := readBuiltIn
-		if strings.ContainsAny(name, "./\\") {
-			read = readTopologyFile
-		}
 		var err error
-		if text, err = read(name); err != nil {
+		if strings.ContainsAny(name, "./\\") {
+			text, err = readTopologyFile(name)
+		} else {
+			text, link, err = readBuiltIn(name)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +88,7 @@ func LoadTopology(name string) (*Topology, error) {
 	if err != nil {
 		return nil, fmt.Errorf("topology %s: %w", called, err)
 	}
-	t.Name = called
+	t.Name, t.Link = called, link
 	for line := range strings.Lines(text) {
 		comment, ok := strings.CutPrefix(line, "#")
 		if !ok {
@@ -85,12 +99,16 @@ func LoadTopology(name string) (*Topology, error) {
 	return t, nil
 }
 
-func readBuiltIn(name string) (string, error) {
-	text, err := topologyFiles.ReadFile(path.Join("topologies", name+".csv"))
-	if err != nil {
-		return "", fmt.Errorf("%s; a file's name has a dot or a slash", nearest.Unknown("topology", name, Topologies()))
+func readBuiltIn(name string) (string, Link, error) {
+	i := slices.Index(Topologies(), name)
+	if i < 0 {
+		return "", Link{}, fmt.Errorf("%s; a file's name has a dot or a slash", nearest.Unknown("topology", name, Topologies()))
 	}
-	return string(text), nil
+	text, err := files.ReadFile(path.Join("networks", name+".csv"))
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	return string(text), builtIn[i].link, nil
 }
 
 // readTopologyFile reads a regular file of at most MaxTopologyBytes: devices and pipes may never end.

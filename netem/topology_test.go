@@ -1,4 +1,4 @@
-package sim_test
+package netem_test
 
 import (
 	"os"
@@ -8,17 +8,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/raftbench/raftbench/cluster/sim"
+	"github.com/raftbench/raftbench/netem"
 )
 
 func TestTopologies(t *testing.T) {
-	for _, name := range sim.Topologies() {
-		top, err := sim.LoadTopology(name)
+	for _, name := range netem.Topologies() {
+		top, err := netem.LoadTopology(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(top.Source, "Source:") || len(top.Regions) < 5 {
+		if !strings.Contains(top.Source, "Source:") || len(top.Regions) < 1 {
 			t.Errorf("%s: %d regions, from %q", name, len(top.Regions), top.Source)
+		}
+		if err := top.Link.Check(); err != nil || top.Link.Delay != 0 {
+			t.Errorf("%s: %+v: %v", name, top.Link, err)
 		}
 		for i, row := range top.RoundTrips {
 			for k, d := range row {
@@ -31,11 +34,11 @@ func TestTopologies(t *testing.T) {
 			}
 		}
 	}
-	top, err := sim.LoadTopology("aws-2017")
+	top, err := netem.LoadTopology("aws-2017")
 	if err != nil {
 		t.Fatal(err)
 	}
-	links := top.Links(sim.Link{Loss: 0.01})
+	links := top.Links(netem.Link{Loss: 0.01})
 	// Replicas take the regions in order, and from the first again: 1 and 11 are in Virginia, 4 in Ireland.
 	if l := links(1, 4); l.Delay != 40275*time.Microsecond || l.Loss != 0.01 {
 		t.Errorf("%+v", l)
@@ -70,12 +73,12 @@ func TestTopologyFile(t *testing.T) {
 		"region,#a\n\"#a\",1\n":                    `a region is called "#a"`,
 		"# mine\n,a,b\na,,10\nb,10,\n":             "",
 		"\ufeff# mine\nregion, a ,b\na,,10\nb,,\n": "",
-		"# mine\n" + strings.Repeat("#\n", sim.MaxTopologyBytes/2) + "region,a,b\na,,10\nb,,\n": "more than 1024 KiB",
+		"# mine\n" + strings.Repeat("#\n", netem.MaxTopologyBytes/2) + "region,a,b\na,,10\nb,,\n": "more than 1024 KiB",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		top, err := sim.LoadTopology(path)
+		top, err := netem.LoadTopology(path)
 		switch {
 		case wrong == "" && (err != nil || top.Source != "mine" || top.RoundTrips[1][0] != 10*time.Millisecond):
 			t.Errorf("%q: %+v, %v", text, top, err)
@@ -83,10 +86,10 @@ func TestTopologyFile(t *testing.T) {
 			t.Errorf("%q: %v, want something with %q", text, err, wrong)
 		}
 	}
-	if _, err := sim.LoadTopology("./nowhere.csv"); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := netem.LoadTopology("./nowhere.csv"); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Error(err)
 	}
-	if _, err := sim.LoadTopology("aws-2016"); err == nil || !strings.Contains(err.Error(), "did you mean aws-2017?") {
+	if _, err := netem.LoadTopology("aws-2016"); err == nil || !strings.Contains(err.Error(), "did you mean aws-2017?") {
 		t.Error(err)
 	}
 }
@@ -94,18 +97,18 @@ func TestTopologyFile(t *testing.T) {
 // A region's own round trip may be left out, as in published tables; the rest of a row as well. What Text writes is read
 // as the same table.
 func TestTopologyText(t *testing.T) {
-	top, err := sim.LoadTopology("region,a,b,c;a,,31,34.25;b,31,,14;c,34.25,14,2")
+	top, err := netem.LoadTopology("region,a,b,c;a,,31,34.25;b,31,,14;c,34.25,14,2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if in := top.RoundTrips[0][0]; in != 2*sim.LAN().Delay {
+	if in := top.RoundTrips[0][0]; in != 2*netem.LAN().Delay {
 		t.Errorf("two replicas in a are %v apart", in)
 	}
 	want := "region,a,b;a,0.5,31;b,31,0.5"
 	if text := top.Text(2); text != want {
 		t.Errorf("%s, want %s", text, want)
 	}
-	again, err := sim.LoadTopology(top.Text(7))
+	again, err := netem.LoadTopology(top.Text(7))
 	if err != nil || !reflect.DeepEqual(again, top) || top.Name != "given" {
 		t.Errorf("%+v, %v, want %+v", again, err, top)
 	}
@@ -114,7 +117,7 @@ func TestTopologyText(t *testing.T) {
 // What may never end is not read.
 func TestTopologyFileIsRegular(t *testing.T) {
 	for _, path := range []string{os.DevNull, t.TempDir() + "/"} {
-		if _, err := sim.LoadTopology(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		if _, err := netem.LoadTopology(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
