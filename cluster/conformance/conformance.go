@@ -21,10 +21,18 @@ import (
 type Open func(cluster.Config) (cluster.Cluster, error)
 
 // Run runs all cases as subtests of t.
-func Run(t *testing.T, open Open) {
+func Run(t *testing.T, open Open) { run(t, suite{open: open}) }
+
+// RunOnPackets is Run for links whose silent cut loses packets, a connection's acknowledgements among them: what is sent
+// the other way comes to a stand as well when as much is on its way as may be (RFC 5681).
+func RunOnPackets(t *testing.T, open Open) { run(t, suite{open: open, packets: true}) }
+
+func run(t *testing.T, s suite) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			c.run(&suite{TB: t, open: open})
+			s := s
+			s.TB = t
+			c.run(&s)
 		})
 	}
 }
@@ -69,7 +77,8 @@ const patience = 30 * time.Second
 
 type suite struct {
 	testing.TB
-	open Open
+	open    Open
+	packets bool // a silent cut loses packets
 	cluster.Cluster
 	ctx context.Context
 }
@@ -314,7 +323,7 @@ func cutsOneWay(kind cluster.CutKind) func(*suite) {
 		s.Cut(3, 1, kind)
 		s.commit(1, 2)
 		s.level(10, 1, 2)
-		if kind == cluster.SilentCut {
+		if kind == cluster.SilentCut && !s.packets {
 			s.level(10)
 		}
 		s.Heal(3, 1)

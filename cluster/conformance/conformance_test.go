@@ -47,7 +47,7 @@ func TestEmulated(t *testing.T) {
 	}
 	for _, kind := range []transports.Kind{tcp.Plain(), quic.PerClass()} {
 		t.Run(kind.Name, func(t *testing.T) {
-			conformance.Run(t, func(cfg cluster.Config) (cluster.Cluster, error) {
+			conformance.RunOnPackets(t, func(cfg cluster.Config) (cluster.Cluster, error) {
 				n, err := emulate.New(emulate.Config{Hosts: cfg.Replicas, Links: links})
 				if err != nil {
 					return nil, err

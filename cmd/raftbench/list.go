@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
@@ -10,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/raftbench/raftbench/bench"
+	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/reports"
 	"github.com/raftbench/raftbench/strategies"
 )
@@ -108,12 +110,18 @@ func writeList(c *cli.Context, header []string, rows [][]string) error {
 }
 
 func listStrategies() ([]string, [][]string) {
-	header := append([]string{"strategy"}, strategies.Axes()...)
+	axes := strategies.Axes()
+	if catchUp := axes[len(axes)-1]; !slices.ContainsFunc(strategies.List(), func(s raft.Strategy) bool {
+		return strategies.Choices(s)[catchUp] != strategies.CatchUps()[0].Name
+	}) {
+		axes = axes[:len(axes)-1] // all by the log: 80 columns have no room for what is the same everywhere
+	}
+	header := append([]string{"strategy"}, axes...)
 	var rows [][]string
 	for _, s := range strategies.List() {
 		row := []string{s.Name}
 		choices := strategies.Choices(s)
-		for _, axis := range strategies.Axes() {
+		for _, axis := range axes {
 			row = append(row, choices[axis])
 		}
 		rows = append(rows, append(row, s.Doc))
