@@ -175,9 +175,12 @@ func (g *Group) Crash(id raft.ID) {
 	})
 }
 
-// Restart starts a crashed replica from its store, on its old address. The error is the system's, about the address.
+// Restart starts a crashed replica from its store, on its old address. The error is the system's, about the address. It
+// waits for the end of a crash, which waits for those who are being answered: none of them may call it.
 func (g *Group) Restart(id raft.ID) error {
 	r := g.replica(id)
+	r.closing.Lock() // a crash that an answer asked for goes on in the background
+	defer r.closing.Unlock()
 	if g.Status(id).Up {
 		return nil
 	}

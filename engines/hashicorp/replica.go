@@ -39,7 +39,7 @@ type replica struct {
 
 	messages, appends, entries, bytes, elections, rejections, writes atomic.Uint64
 
-	closing sync.Mutex // one crash at a time
+	closing sync.Mutex // one crash at a time, and no life begins meanwhile
 }
 
 func serverID(id raft.ID) hraft.ServerID { return hraft.ServerID(strconv.FormatUint(uint64(id), 10)) }
