@@ -131,11 +131,11 @@ func (v *Invariants) sendGate(w *watched, s *raft.Status, st *search, p, was *ra
 		g.passed(w.now)
 		g.since = since // what is left has waited as long
 	}
-	if p.Next < was.Next || p.Stalled != was.Stalled || p.Probing != was.Probing || p.Snapshot != was.Snapshot {
-		g.since = 0 // it begins again
+	if p.Next < was.Next || p.Stalled && !was.Stalled || p.Probing != was.Probing || p.Snapshot != was.Snapshot {
+		g.since = 0 // it begins again; but what waited for a follower to answer has waited
 	}
 	g.waits(!p.Probing && p.Next <= s.Last, w.now)
-	if p.Snapshot != 0 || p.Stalled || p.InFlight >= v.limit() && v.rules.send.name != "window" || p.InFlight >= v.maxInFlight() ||
+	if p.Snapshot != 0 || p.Stalled || was.Stalled || p.InFlight >= v.limit() && v.rules.send.name != "window" || p.InFlight >= v.maxInFlight() ||
 		p.InFlightBytes >= v.maxInFlightBytes() {
 		g.free, g.held = w.now, true
 	}

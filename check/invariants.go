@@ -500,7 +500,8 @@ func (v *Invariants) leads(w *watched, s *raft.Status) {
 	}
 	w.owed = 0
 	for i := range w.progress {
-		if was := &w.progress[i]; was.InFlight > 0 && !was.Stalled {
+		// A snapshot that begins takes the place of what was sent: nobody waits for an answer to that.
+		if was := &w.progress[i]; was.InFlight > 0 && !was.Stalled && v.progress[i].Snapshot == 0 {
 			w.owed++
 		}
 	}
