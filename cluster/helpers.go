@@ -76,6 +76,30 @@ func Sleep(ctx context.Context, c Cluster, d time.Duration) error {
 	return err
 }
 
+// LookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
+const LookEvery = time.Millisecond
+
+// Poll is Wait for a driver on the wall clock that is told of nothing: it looks by itself.
+func Poll(ctx context.Context, timeout time.Duration, cond func() bool) error {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	look := time.NewTicker(LookEvery)
+	defer look.Stop()
+	for !cond() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline.C:
+			if cond() {
+				return nil
+			}
+			return ErrTimeout
+		case <-look.C:
+		}
+	}
+	return nil
+}
+
 // Tells is the function that clients are called by, for CalledBy.
 const Tells = "cluster.(*Proposal).Tell"
 

@@ -357,25 +357,9 @@ func (g *Group) At(t raft.Time, step func(now raft.Time) raft.Time) {
 	}
 }
 
-// Wait waits for a condition, at which it looks every millisecond: looking must not slow down what is looked at.
+// Wait waits for a condition.
 func (g *Group) Wait(ctx context.Context, timeout time.Duration, cond func() bool) error {
-	deadline := time.NewTimer(timeout)
-	defer deadline.Stop()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-deadline.C:
-			if cond() {
-				return nil
-			}
-			return cluster.ErrTimeout
-		case <-look.C:
-		}
-	}
-	return nil
+	return cluster.Poll(ctx, timeout, cond)
 }
 
 // Counters adds up all replicas' counters.

@@ -253,9 +253,6 @@ func (c *Cluster) closed() bool {
 	return c.closing
 }
 
-// lookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
-const lookEvery = time.Millisecond
-
 // Wait waits for a condition.
 func (c *Cluster) Wait(ctx context.Context, timeout time.Duration, cond func() bool) error {
 	if cond() {
@@ -265,7 +262,7 @@ func (c *Cluster) Wait(ctx context.Context, timeout time.Duration, cond func() b
 	defer c.dropWaiter(progress)
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	pause := time.NewTicker(lookEvery)
+	pause := time.NewTicker(cluster.LookEvery)
 	defer pause.Stop()
 	for {
 		select {

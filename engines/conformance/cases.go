@@ -77,10 +77,7 @@ func cutLink(kind cluster.CutKind) func(*group) error {
 		if err != nil {
 			return err
 		}
-		follower := raft.ID(g.Size())
-		if follower == leader {
-			follower--
-		}
+		follower := g.other(leader)
 		if err := g.commit(3); err != nil {
 			return err
 		}
@@ -238,20 +235,11 @@ func survivesLeader(g *group) error {
 // survivesMinority: what was acknowledged while one follower was cut off must be found by the group that it is then
 // needed in.
 func survivesMinority(g *group) error {
-	leader, err := g.elect()
+	leader, err := g.settled()
 	if err != nil {
 		return err
 	}
-	if err := g.commit(3); err != nil {
-		return err
-	}
-	if err := g.level(); err != nil {
-		return err
-	}
-	behind := raft.ID(g.Size())
-	if behind == leader {
-		behind--
-	}
+	behind := g.other(leader)
 	cluster.Isolate(g, behind, cluster.SilentCut)
 	term := g.Status(leader).Term
 	if err := g.allCommitted(leader, term, g.propose(leader, 20)); err != nil {
@@ -274,14 +262,8 @@ func survivesMinority(g *group) error {
 // ackLost: a leader crashes before it hears that its followers have what it sent. Whether that is committed is then for
 // others to say.
 func ackLost(g *group) error {
-	leader, err := g.elect()
+	leader, err := g.settled()
 	if err != nil {
-		return err
-	}
-	if err := g.commit(3); err != nil {
-		return err
-	}
-	if err := g.level(); err != nil {
 		return err
 	}
 	for id := raft.ID(1); id <= raft.ID(g.Size()); id++ {
@@ -313,14 +295,8 @@ func ackLost(g *group) error {
 
 // overwritten: a leader that is cut off goes on accepting; its successor fills the same places with other entries.
 func overwritten(g *group) error {
-	leader, err := g.elect()
+	leader, err := g.settled()
 	if err != nil {
-		return err
-	}
-	if err := g.commit(3); err != nil {
-		return err
-	}
-	if err := g.level(); err != nil {
 		return err
 	}
 	cluster.Isolate(g, leader, cluster.SilentCut)
@@ -433,10 +409,7 @@ func followerReturns(g *group) error {
 	if err != nil {
 		return err
 	}
-	follower := raft.ID(g.Size())
-	if follower == leader {
-		follower--
-	}
+	follower := g.other(leader)
 	for range 3 {
 		if err := g.commit(20); err != nil {
 			return err
@@ -509,20 +482,11 @@ func allReturn(g *group) error {
 // goes on from a snapshot, and then it is like the others.
 func beyondTheLog(kind cluster.CutKind) func(*group) error {
 	return func(g *group) error {
-		leader, err := g.elect()
+		leader, err := g.settled()
 		if err != nil {
 			return err
 		}
-		if err := g.commit(3); err != nil {
-			return err
-		}
-		if err := g.level(); err != nil {
-			return err
-		}
-		follower := raft.ID(g.Size())
-		if follower == leader {
-			follower--
-		}
+		follower := g.other(leader)
 		cluster.Isolate(g, follower, kind)
 		behind := g.Status(follower).Applied
 		if err := g.outgrow(leader, behind); err != nil {
@@ -565,10 +529,7 @@ func fromSnapshot(g *group) error {
 	if err := g.level(); err != nil {
 		return err
 	}
-	follower := raft.ID(g.Size())
-	if follower == leader {
-		follower--
-	}
+	follower := g.other(leader)
 	if err := g.wait("the follower's log is shortened", func() bool { return g.Status(follower).First > 1 }); err != nil {
 		return err
 	}

@@ -193,6 +193,25 @@ func (g *group) elect() (raft.ID, error) {
 	return leader, nil
 }
 
+// settled returns who leads once the group has committed a little, and all replicas have applied it.
+func (g *group) settled() (leader raft.ID, err error) {
+	if leader, err = g.elect(); err != nil {
+		return 0, err
+	}
+	if err := g.commit(3); err != nil {
+		return 0, err
+	}
+	return leader, g.level()
+}
+
+// other returns the last replica that is not this one.
+func (g *group) other(id raft.ID) raft.ID {
+	if last := raft.ID(g.Size()); last != id {
+		return last
+	}
+	return raft.ID(g.Size() - 1)
+}
+
 // newLeader waits for a leader other than the old one that can commit.
 func (g *group) newLeader(old raft.ID) (leader raft.ID, err error) {
 	err = g.wait("there is another leader", func() bool {

@@ -280,33 +280,9 @@ func (g *Group) At(t raft.Time, step func(now raft.Time) raft.Time) {
 	g.steps.Go(func() { wakeup.Steps(g.ctx, g.Now, t, step) })
 }
 
-// lookEvery is how often a waiter looks at most: looking must not slow down what is looked at.
-const lookEvery = time.Millisecond
-
-// Wait waits for a condition. The library tells of little, so it also looks by itself.
+// Wait waits for a condition. The library tells of little.
 func (g *Group) Wait(ctx context.Context, timeout time.Duration, cond func() bool) error {
-	if cond() {
-		return nil
-	}
-	deadline := time.NewTimer(timeout)
-	defer deadline.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-deadline.C:
-			if cond() {
-				return nil
-			}
-			return cluster.ErrTimeout
-		case <-look.C:
-		}
-		if cond() {
-			return nil
-		}
-	}
+	return cluster.Poll(ctx, timeout, cond)
 }
 
 // Counters adds up all replicas' counters. The library retries by itself: nothing is ever dropped.
