@@ -23,9 +23,9 @@ import (
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/storage/internal/files"
+	"github.com/raftbench/raftbench/storage/internal/folder"
 	"github.com/raftbench/raftbench/storage/internal/group"
 	"github.com/raftbench/raftbench/storage/internal/record"
-	"github.com/raftbench/raftbench/storage/internal/snapshots"
 )
 
 const (
@@ -54,13 +54,10 @@ type state struct {
 
 // database is the storage. After Load, state belongs to the queue's goroutine.
 type database struct {
-	dir       files.Dir
-	options   storage.Options
-	path      string
-	file      *os.File // the database's
-	db        *bolt.DB
-	snapshots *snapshots.Store
-	queue     *group.Queue
+	folder.Folder
+	path string
+	file *os.File // the database's
+	db   *bolt.DB
 	state
 }
 
@@ -74,36 +71,11 @@ func Open(path string, o storage.Options) (storage.Storage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bbolt: %w", err)
 	}
-	failed := o.Failed
-	o.Failed = func(err error) { failed(fmt.Errorf("bbolt: %w", err)) }
-	return &database{dir: dir, options: o, path: filepath.Join(path, fileName)}, nil
+	return &database{Folder: folder.New("bbolt", dir, o), path: filepath.Join(path, fileName)}, nil
 }
 
 func (d *database) Load() (storage.State, error) {
-	s, err := d.load()
-	if err != nil {
-		return storage.State{}, fmt.Errorf("bbolt: %w", err)
-	}
-	return s, nil
-}
-
-func (d *database) load() (s storage.State, err error) {
-	if d.snapshots, err = snapshots.Open(d.dir, d.options); err != nil {
-		return s, err
-	}
-	if s, err = d.read(); err != nil {
-		return s, err
-	}
-	s.Snapshot = d.snapshots.Newest()
-	reset, err := s.Reconcile()
-	if err != nil {
-		return s, fmt.Errorf("%s: %w", d.path, err)
-	}
-	d.queue = group.Start(d.options, 0, maxTransaction, d.commit)
-	if reset {
-		d.queue.Reset(s.Snapshot.Index, s.Snapshot.Term)
-	}
-	return s, nil
+	return d.Folder.Load(d.path, d.read, func() *group.Queue { return group.Start(d.Options, 0, maxTransaction, d.commit) })
 }
 
 // read opens the database and reads all of it. Where the tree is damaged bbolt panics, or reads memory that is not
@@ -136,12 +108,12 @@ func (d *database) read() (s storage.State, err error) {
 		return s, err
 	}
 	// What a process wrote that was killed may be in the page cache alone, the file's name too.
-	return s, errors.Join(d.file.Sync(), d.dir.Sync())
+	return s, errors.Join(d.file.Sync(), d.Dir.Sync())
 }
 
 // create makes a database that has its name when it is complete.
 func (d *database) create() error {
-	if newest := d.snapshots.Newest(); newest.Index != 0 {
+	if newest := d.Snapshots.Newest(); newest.Index != 0 {
 		return d.damaged(fmt.Sprintf("it is missing, but there is a snapshot of entry %d", newest.Index))
 	}
 	if err := os.Remove(d.path + unfinished); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -163,10 +135,10 @@ func (d *database) create() error {
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	if err := d.dir.Rename(fileName+unfinished, fileName); err != nil {
+	if err := d.Dir.Rename(fileName+unfinished, fileName); err != nil {
 		return err
 	}
-	return d.dir.Sync()
+	return d.Dir.Sync()
 }
 
 // open opens a database and keeps its file.
@@ -198,7 +170,7 @@ func (d *database) putState(tx *bolt.Tx) error {
 
 func (d *database) encode() []byte {
 	var b []byte
-	o := &d.options
+	o := &d.Options
 	for _, v := range [...]uint64{version, o.Group, uint64(o.Replica),
 		d.term, uint64(d.vote), d.base, d.baseTerm, d.last} {
 		b = binary.LittleEndian.AppendUint64(b, v)
@@ -218,7 +190,7 @@ func (d *database) decode(b []byte) error {
 		return d.damaged("the checksum of its state is wrong")
 	}
 	d.state = state{word(3), raft.ID(word(4)), word(5), word(6), word(7)}
-	return d.options.Identity(d.path, word(1), raft.ID(word(2)))
+	return d.Options.Identity(d.path, word(1), raft.ID(word(2)))
 }
 
 // readAll reads what is beside the entries, and then those.
@@ -344,40 +316,10 @@ func remove(entries *bolt.Bucket, first, last uint64) error {
 	return nil
 }
 
-func (d *database) Save(s raft.Save) bool {
-	d.queue.Save(&s)
-	return false
-}
-
-func (d *database) Compact(index uint64) { d.queue.Compact(min(index, d.snapshots.Newest().Index)) }
-
-func (d *database) Reset(index, term uint64) { d.queue.Reset(index, term) }
-
-func (d *database) CreateSnapshot(index, term uint64) (storage.SnapshotWriter, error) {
-	w, err := d.snapshots.Create(index, term)
-	if err != nil {
-		return nil, fmt.Errorf("bbolt: %w", err)
-	}
-	return w, nil
-}
-
-func (d *database) OpenSnapshot() (storage.SnapshotReader, error) {
-	r, err := d.snapshots.OpenNewest()
-	if err != nil {
-		return nil, fmt.Errorf("bbolt: %w", err)
-	}
-	return r, nil
-}
-
 func (d *database) Close() error {
-	var err error
-	if d.queue != nil {
-		if err = d.queue.Close(); err != nil {
-			err = fmt.Errorf("bbolt: %w", err)
-		}
-	}
+	err := d.Stop()
 	if d.db != nil {
 		err = errors.Join(err, d.db.Close())
 	}
-	return errors.Join(err, d.dir.Close())
+	return errors.Join(err, d.Dir.Close())
 }

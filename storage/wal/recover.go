@@ -11,7 +11,6 @@ import (
 	"github.com/raftbench/raftbench/storage/internal/files"
 	"github.com/raftbench/raftbench/storage/internal/group"
 	"github.com/raftbench/raftbench/storage/internal/record"
-	"github.com/raftbench/raftbench/storage/internal/snapshots"
 )
 
 // windowBytes is how much is read at once.
@@ -19,51 +18,33 @@ const windowBytes = 1 << 20
 
 // Load implements storage.Storage. It reads every byte of the log once, unless the end is torn.
 func (l *log) Load() (storage.State, error) {
-	state, err := l.load()
-	if err != nil {
-		return storage.State{}, fmt.Errorf("wal: %w", err)
-	}
-	return state, nil
+	return l.Folder.Load(l.Dir.Name(), l.read, func() *group.Queue {
+		return group.Start(l.Options, frameHeader, int(min(l.unit/2, maxFrame)), l.commit)
+	})
 }
 
-func (l *log) load() (state storage.State, err error) {
-	if l.snapshots, err = snapshots.Open(l.dir, l.options); err != nil {
-		return state, err
-	}
+// read reads the segments, or makes the first.
+func (l *log) read() (state storage.State, err error) {
 	numbers, err := l.list()
 	if err != nil {
 		return state, err
 	}
-	if len(numbers) == 0 {
-		err = l.create()
-		state.Log = raft.NewLog(1, 0)
-	} else {
-		state, err = l.replay(numbers)
+	if len(numbers) != 0 {
+		return l.replay(numbers)
 	}
-	if err != nil {
-		return state, err
-	}
-	state.Snapshot = l.snapshots.Newest()
-	reset, err := state.Reconcile()
-	if err != nil {
-		return state, fmt.Errorf("%s: %w", l.dir.Name(), err)
-	}
-	l.queue = group.Start(l.options, frameHeader, int(min(l.unit/2, maxFrame)), l.commit)
-	if reset {
-		l.queue.Reset(state.Snapshot.Index, state.Snapshot.Term)
-	}
-	return state, nil
+	state.Log = raft.NewLog(1, 0)
+	return state, l.create()
 }
 
 // list returns the segments' numbers in order, and removes what was never finished.
 func (l *log) list() (numbers []uint64, err error) {
-	names, err := l.dir.Names()
+	names, err := l.Dir.Names()
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
 		if strings.HasSuffix(name, unfinished) {
-			if err := l.dir.Remove(name); err != nil {
+			if err := l.Dir.Remove(name); err != nil {
 				return nil, err
 			}
 		} else if number, ok := segmentNumber(name); ok {
@@ -75,7 +56,7 @@ func (l *log) list() (numbers []uint64, err error) {
 
 // create makes the first segment.
 func (l *log) create() error {
-	if newest := l.snapshots.Newest(); newest.Index != 0 {
+	if newest := l.Snapshots.Newest(); newest.Index != 0 {
 		return damaged(l.path(1), 0, "it is missing, but there is a snapshot of entry %d", newest.Index)
 	}
 	l.terms = newTerms(0, 0)
@@ -111,7 +92,7 @@ func (l *log) replay(numbers []uint64) (state storage.State, err error) {
 	if err := l.file.Sync(); err != nil {
 		return state, err
 	}
-	return state, l.dir.Sync()
+	return state, l.Dir.Sync()
 }
 
 // choose leaves out leftovers of a compaction: deletions need not become durable in order, so a crash may leave any
@@ -131,7 +112,7 @@ func (l *log) choose(numbers []uint64) ([]uint64, error) {
 
 // leftover removes a segment that nobody needs, after a look at whose it is.
 func (l *log) leftover(number uint64) error {
-	f, err := l.dir.Open(segmentName(number))
+	f, err := l.Dir.Open(segmentName(number))
 	if err != nil {
 		return err
 	}
@@ -141,13 +122,13 @@ func (l *log) leftover(number uint64) error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if _, err := decodeHeader(b[:n], l.path(number), &l.options); err != nil {
+	if _, err := decodeHeader(b[:n], l.path(number), &l.Options); err != nil {
 		return err
 	}
-	return l.dir.Remove(segmentName(number))
+	return l.Dir.Remove(segmentName(number))
 }
 
-func (l *log) path(number uint64) string { return l.dir.Name() + "/" + segmentName(number) }
+func (l *log) path(number uint64) string { return l.Dir.Name() + "/" + segmentName(number) }
 
 func termsOf(entries *raft.Log) terms {
 	base := entries.First() - 1
@@ -181,7 +162,7 @@ type recovery struct {
 // segment reads one, the last one also to find its end.
 func (r *recovery) segment(number uint64, last bool) error {
 	path := r.path(number)
-	file, err := r.dir.Open(segmentName(number))
+	file, err := r.Dir.Open(segmentName(number))
 	if err != nil {
 		return err
 	}
@@ -203,7 +184,7 @@ func (r *recovery) read(file files.File, path string, number uint64, size int64,
 	if err != nil {
 		return err
 	}
-	h, err := decodeHeader(b, path, &r.options)
+	h, err := decodeHeader(b, path, &r.Options)
 	switch {
 	case err != nil:
 		return err

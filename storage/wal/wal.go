@@ -7,9 +7,8 @@ import (
 	"github.com/raftbench/raftbench/raft"
 	"github.com/raftbench/raftbench/storage"
 	"github.com/raftbench/raftbench/storage/internal/files"
-	"github.com/raftbench/raftbench/storage/internal/group"
+	"github.com/raftbench/raftbench/storage/internal/folder"
 	"github.com/raftbench/raftbench/storage/internal/record"
-	"github.com/raftbench/raftbench/storage/internal/snapshots"
 )
 
 // Limits of a segment's size in bytes. A frame that is larger than a segment gets one as large as it needs.
@@ -48,18 +47,13 @@ func OpenOn(dir files.Dir, o storage.Options, segmentBytes int64) (storage.Stora
 		dir.Close()
 		return nil, fmt.Errorf("wal: %w", err)
 	}
-	failed := o.Failed
-	o.Failed = func(err error) { failed(fmt.Errorf("wal: %w", err)) }
-	return &log{dir: dir, options: o, unit: segmentBytes}, nil
+	return &log{Folder: folder.New("wal", dir, o), unit: segmentBytes}, nil
 }
 
-// log is the storage. After Load all below queue belongs to the queue's goroutine.
+// log is the storage. After Load all below unit belongs to the queue's goroutine.
 type log struct {
-	dir       files.Dir
-	options   storage.Options
-	unit      int64
-	snapshots *snapshots.Store
-	queue     *group.Queue // nil before Load
+	folder.Folder
+	unit int64
 
 	segments []segment // oldest first; the last is the one that is written
 	file     files.File
@@ -78,42 +72,12 @@ type segment struct {
 	lastBefore uint64
 }
 
-func (l *log) Save(s raft.Save) bool {
-	l.queue.Save(&s)
-	return false
-}
-
-func (l *log) Compact(index uint64) { l.queue.Compact(min(index, l.snapshots.Newest().Index)) }
-
-func (l *log) Reset(index, term uint64) { l.queue.Reset(index, term) }
-
-func (l *log) CreateSnapshot(index, term uint64) (storage.SnapshotWriter, error) {
-	w, err := l.snapshots.Create(index, term)
-	if err != nil {
-		return nil, fmt.Errorf("wal: %w", err)
-	}
-	return w, nil
-}
-
-func (l *log) OpenSnapshot() (storage.SnapshotReader, error) {
-	r, err := l.snapshots.OpenNewest()
-	if err != nil {
-		return nil, fmt.Errorf("wal: %w", err)
-	}
-	return r, nil
-}
-
 func (l *log) Close() error {
-	var err error
-	if l.queue != nil {
-		if err = l.queue.Close(); err != nil {
-			err = fmt.Errorf("wal: %w", err)
-		}
-	}
+	err := l.Stop()
 	if l.file != nil {
 		err = errors.Join(err, l.file.Close())
 	}
-	return errors.Join(err, l.dir.Close())
+	return errors.Join(err, l.Dir.Close())
 }
 
 // commit makes a frame durable, in a new segment if this one is full.
@@ -166,7 +130,7 @@ func (l *log) follow(records []byte) error {
 // in whatever selection, does no harm: see recovery.choose.
 func (l *log) drop() error {
 	for len(l.segments) > 1 && l.segments[1].lastBefore <= l.terms.base() {
-		if err := l.dir.Remove(segmentName(l.segments[0].number)); err != nil {
+		if err := l.Dir.Remove(segmentName(l.segments[0].number)); err != nil {
 			return err
 		}
 		l.segments = l.segments[1:]
@@ -184,14 +148,14 @@ func (l *log) roll(room int64) error {
 		h.number = l.segments[n-1].number + 1
 	}
 	name := segmentName(h.number)
-	file, err := l.dir.Create(name + ".tmp")
+	file, err := l.Dir.Create(name + ".tmp")
 	if err != nil {
 		return err
 	}
 	if l.file != nil {
 		l.file.Close() // everything in it is synced
 	}
-	encoded := h.encode(&l.options)
+	encoded := h.encode(&l.Options)
 	l.file, l.size, l.end, l.seed, l.lastSum = file, h.size, headerBytes, sum(encoded), sum(encoded)
 	if err := file.Allocate(h.size); err != nil {
 		return err
@@ -202,10 +166,10 @@ func (l *log) roll(room int64) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	if err := l.dir.Rename(name+".tmp", name); err != nil {
+	if err := l.Dir.Rename(name+".tmp", name); err != nil {
 		return err
 	}
-	if err := l.dir.Sync(); err != nil {
+	if err := l.Dir.Sync(); err != nil {
 		return err
 	}
 	l.segments = append(l.segments, segment{h.number, h.last})
