@@ -16,10 +16,14 @@ type compactionCorner struct {
 	own      int  // entries that the follower alone has, after the shared ones
 	leaders  int  // entries that the leader has after the shared ones, without a no-op
 	noOp     bool // and one of these before
-	when     int  // the leader compacts after twice so many messages of its term
+	when     int  // the leader compacts after twice so many messages of its term; or see elected
 	lost     int  // the follower's first answers to it that are lost
 	backup   backup
 }
+
+// elected is the corner's when of a leader that has compacted before its election: later it keeps what a follower that
+// answers still needs.
+const elected = 3
 
 // TestCompactionCorners: wherever a log begins, near nextIndex, matchIndex and the place where the logs part, and whenever
 // it comes to begin there, the search ends, and takes no more messages than its length allows.
@@ -37,7 +41,7 @@ func compactionCorners() func(yield func(compactionCorner) bool) {
 		dims := []struct {
 			to  *int
 			max int
-		}{{&c.shared, 3}, {&c.left, 2}, {&c.follower, 1}, {&c.own, 2}, {&c.leaders, 2}, {&c.when, 2}, {&c.lost, 1}}
+		}{{&c.shared, 3}, {&c.left, 2}, {&c.follower, 1}, {&c.own, 2}, {&c.leaders, 2}, {&c.when, elected}, {&c.lost, 1}}
 		var choose func(dim int) bool
 		choose = func(dim int) bool {
 			if dim == len(dims) {
@@ -80,6 +84,9 @@ func (c compactionCorner) converges(t *testing.T) bool {
 	g.deliver(on(2, 3))
 	g.drop()
 	g.heal()
+	if c.when == elected {
+		g.compact(2, uint64(c.shared-c.left))
+	}
 	g.restartWith(2, func(cfg *raft.Config) { cfg.NoOp = c.noOp })
 	g.campaign(2)
 	before := g.sent[raft.AppendEntries]
@@ -101,6 +108,9 @@ func (c compactionCorner) converges(t *testing.T) bool {
 	most := 2*8 + 2*(c.own+c.leaders+c.shared+3+c.lost)
 	if sent := g.sent[raft.AppendEntries] - before; sent > 2*most {
 		t.Errorf("%d AppendEntries in 8 heartbeats, want at most %d", sent, 2*most)
+	}
+	if n := g.sent[raft.InstallSnapshot]; n > 0 {
+		t.Errorf("%d chunks of a snapshot for a follower that has all that comes before the leader's log", n)
 	}
 	lead, s := g.status(2), g.status(1)
 	if s.Last != lead.Last || s.Commit != lead.Commit || g.node(2).Match(1) != lead.Last {

@@ -69,6 +69,32 @@ func TestADeadFollowerCostsOneSmallMessageAHeartbeat(t *testing.T) {
 	})
 }
 
+// A follower that has left a message unanswered owes a gate no answer, also while that is on its way once more: with a
+// Commit gate that waits for all a proposal commits as soon as the others have it.
+func TestADeadFollowerOwesTheCommitGateNothing(t *testing.T) {
+	g := newGroup(t, 3, using(func(c *raft.Config) { c.Strategy.Commit = barrier }))
+	g.elect(1)
+	g.mustPropose(1, "a")
+	g.run(3 * heartbeat)
+	g.isolate(3)
+	again := 0
+	for range 40 {
+		g.mustPropose(1, "b")
+		g.deliverAll()
+		p, s := g.node(1).AppendProgress(nil)[1], g.status(1)
+		if p.Stalled && p.InFlight > 0 {
+			again++
+		}
+		if p.Stalled && s.Commit != s.Last {
+			t.Fatalf("the live follower has %d entries, %d are committed; the other: %+v", s.Last, s.Commit, p)
+		}
+		g.run(heartbeat / 8)
+	}
+	if again == 0 {
+		t.Error("nothing was sent again")
+	}
+}
+
 // What the beginning of a silence costs is what was in flight, and one message more.
 func TestASilenceBeginsWithOneMessageSentAgain(t *testing.T) {
 	g := newGroup(t, 2)
